@@ -1,0 +1,54 @@
+"""Who may do what: identities, credentials, tokens, and the one decision."""
+
+from entrepot.access.authenticate import Authenticator
+from entrepot.access.authorize import Authorizer
+from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_challenge
+from entrepot.access.decide import AnonymousAccess, Rules, decide
+from entrepot.access.passwords import Passwords, generate_password
+from entrepot.access.port import Clock, StoredUser, Users
+from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
+from entrepot.access.rights import CATALOG, METRICS, Action, Grant, Resource, ResourceKind
+from entrepot.access.scopes import Scope, parse_scopes, render_scopes
+from entrepot.access.sealing import SealInvalid, is_sealed, seal, unseal
+from entrepot.access.secret import Secret
+from entrepot.access.signing_key import SigningKey, SigningKeyInvalid
+from entrepot.access.tokens import IssuedToken, TokenIssuer, TokenVerifier
+
+__all__ = [
+    "ANONYMOUS",
+    "CATALOG",
+    "METRICS",
+    "Action",
+    "AnonymousAccess",
+    "Authenticator",
+    "Authorizer",
+    "Caller",
+    "ChallengeError",
+    "Clock",
+    "Grant",
+    "IssuedToken",
+    "Passwords",
+    "Principal",
+    "PrincipalKind",
+    "Resource",
+    "ResourceKind",
+    "Rules",
+    "Scope",
+    "SealInvalid",
+    "Secret",
+    "SigningKey",
+    "SigningKeyInvalid",
+    "StoredUser",
+    "TokenIssuer",
+    "TokenVerifier",
+    "Users",
+    "basic_challenge",
+    "bearer_challenge",
+    "decide",
+    "generate_password",
+    "is_sealed",
+    "parse_scopes",
+    "render_scopes",
+    "seal",
+    "unseal",
+]

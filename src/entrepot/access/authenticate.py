@@ -1,0 +1,79 @@
+"""Who sends a request, from its ``Authorization`` header (RFC 7617 Basic, RFC 6750 Bearer)."""
+
+import binascii
+
+from entrepot.access.passwords import Passwords
+from entrepot.access.port import Users
+from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
+from entrepot.access.secret import Secret
+from entrepot.access.tokens import TokenVerifier
+from entrepot.oci import Unauthorized
+
+AUTHORIZATION_CHARACTERS_AT_MOST = 32 * 1024
+USER_NAME_CHARACTERS_AT_MOST = 255
+
+_ANYONE = Caller(ANONYMOUS, None)
+
+
+class Authenticator:
+    """Checks credentials. Whatever is wrong with them is Unauthorized with a ``reason``; errors of the users propagate.
+
+    The reasons are ``malformed``, ``scheme``, ``credentials`` (alike for a wrong password, an unknown user and a
+    disabled one, in time too) and those of ``TokenVerifier.verify``.
+    """
+
+    def __init__(self, users: Users, passwords: Passwords, tokens: TokenVerifier) -> None:
+        self._users = users
+        self._passwords = passwords
+        self._tokens = tokens
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """The caller that the header's value stands for; without a header, the anonymous one.
+
+        Raises Unauthorized, TooManyRequests when too many passwords wait to be verified, Unavailable.
+        """
+        if authorization is None:
+            return _ANYONE
+        if len(authorization) > AUTHORIZATION_CHARACTERS_AT_MOST:
+            raise Unauthorized(reason="malformed")
+        scheme, _, credentials = authorization.strip(" \t").partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return await self.bearer(credentials.lstrip(" "))
+            case "basic":
+                return await self.basic(credentials.lstrip(" "))
+            case _:
+                raise Unauthorized(reason="scheme")
+
+    async def basic(self, credentials: str) -> Caller:
+        """The caller whose name and password follow the word ``Basic``; both empty is the anonymous one.
+
+        Raises like ``authenticate``.
+        """
+        name, password = _user_and_password(credentials)
+        if not name and not password:
+            return _ANYONE
+        user = await self._users.find_by_name(name) if _may_be_a_name(name) else None
+        if not await self._passwords.verify(name, user, password) or user is None:
+            raise Unauthorized(reason="credentials")
+        return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
+
+    async def bearer(self, token: str) -> Caller:
+        """The caller whom the token that follows the word ``Bearer`` was issued to; raises Unauthorized."""
+        return self._tokens.verify(token)
+
+
+def _user_and_password(credentials: str) -> tuple[str, Secret]:
+    try:
+        decoded = binascii.a2b_base64(credentials.encode("ascii"), strict_mode=True).decode("utf-8")
+    except ValueError:
+        raise Unauthorized(reason="malformed") from None
+    name, colon, password = decoded.partition(":")
+    if not colon:
+        raise Unauthorized(reason="malformed")
+    return name, Secret(password)
+
+
+def _may_be_a_name(name: str) -> bool:
+    """Whether to ask the users for it at all: a database need not take NUL or endless text."""
+    return 0 < len(name) <= USER_NAME_CHARACTERS_AT_MOST and name.isprintable()

@@ -1,0 +1,182 @@
+"""Passwords: made, hashed with Argon2id, and verified away from the event loop."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import TypeVar
+
+from argon2 import Parameters, PasswordHasher, Type, extract_parameters
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from entrepot.access.lru import Recent
+from entrepot.access.port import Clock, StoredUser
+from entrepot.access.secret import Secret
+from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
+
+PASSWORD_BYTES_AT_MOST = 4096  # what is hashed is bounded; a key file given as the password fits
+THREADS = 2  # each verification takes the memory of the parameters, 64 MiB by RFC 9106
+WAITING_AT_MOST = 64  # at about 50 ms each, whoever comes later would wait for seconds
+VERIFIED_FOR = timedelta(minutes=5)  # how long a verified password is not hashed again
+VERIFIED_AT_MOST = 4096  # entries of about 100 bytes
+
+_ALPHABET = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0 O 1 l I
+_GENERATED_CHARACTERS = 24  # 139 bits with 56 characters to choose from
+
+Result = TypeVar("Result")
+
+
+def generate_password() -> Secret:
+    """A new password of more than 128 bits that may stand in a URL and be read aloud."""
+    return Secret("".join(secrets.choice(_ALPHABET) for _ in range(_GENERATED_CHARACTERS)))
+
+
+class Passwords:
+    """Hashes and verifies passwords in a few threads of its own, with a bounded number of waiting callers.
+
+    A password that was verified is remembered for a short time by a hash under a key that only this process has; the
+    stored hash is part of it, so a new password ends it at once. Refusals are never remembered. The same credentials
+    sent many times at once (a cluster that restarts) are verified once.
+
+    Belongs to one event loop. ``close`` ends the threads.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters = RFC_9106_LOW_MEMORY,
+        *,
+        threads: int = THREADS,
+        waiting_at_most: int = WAITING_AT_MOST,
+        verified_for: timedelta = VERIFIED_FOR,
+        verified_at_most: int = VERIFIED_AT_MOST,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._hasher = PasswordHasher.from_parameters(parameters)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="entrepot-passwords")
+        self._in_hand_at_most = threads + waiting_at_most
+        self._in_hand = 0
+        self._in_hand_lock = threading.Lock()  # futures end in the executor's threads
+        self._key = secrets.token_bytes(32)
+        self._verified_for = verified_for.total_seconds()
+        self._verified: Recent[bytes, float] = Recent(verified_at_most)
+        self._running: dict[bytes, asyncio.Future[bool]] = {}
+        self._clock = clock
+        self._hash_of_nobody = _hash_of_nobody(parameters)
+
+    async def hash(self, password: Secret) -> str:
+        """Argon2's encoded hash of a new password.
+
+        Raises RequestInvalid for one that is empty, too long or not Unicode, TooManyRequests when too many wait.
+        """
+        content = _encoded(password)
+        if not content:
+            raise RequestInvalid(reason="password", bytes_at_most=PASSWORD_BYTES_AT_MOST)
+        return await asyncio.wrap_future(self._submit(lambda: self._hash(content)))
+
+    async def verify(self, name: str, user: StoredUser | None, password: Secret) -> bool:
+        """Whether ``password`` is that of ``user``, who was found (or not) under ``name``.
+
+        Nobody, a disabled user and one without a password cost the same time as a wrong password, and the answer is
+        the same. Raises TooManyRequests when too many wait, Unavailable when the host cannot hash now.
+        """
+        content = _encoded(password)
+        if content is None:
+            return False
+        stored = None if user is None or user.disabled else user.password_hash
+        key = self._key_of(name, "" if user is None else user.id, stored or "", content)
+        now = self._clock()
+        until = self._verified.get(key)
+        if until is not None:
+            if now < until:
+                return True
+            self._verified.drop(key)
+        running = self._running.get(key)
+        if running is None:
+            running = asyncio.wrap_future(self._submit(lambda: self._verify(stored, content)))
+            self._running[key] = running
+            running.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(running)
+
+    def close(self) -> None:
+        """End the threads after what they do now; what still waits is cancelled."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _finish(self, key: bytes, done: "asyncio.Future[bool]") -> None:
+        del self._running[key]
+        if not done.cancelled() and done.exception() is None and done.result():
+            self._verified.put(key, self._clock() + self._verified_for)
+
+    def _key_of(self, name: str, user_id: str, stored: str, content: bytes) -> bytes:
+        mac = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in (*(text.encode("utf-8", "surrogatepass") for text in (name, user_id, stored)), content):
+            mac.update(len(part).to_bytes(8, "big"))
+            mac.update(part)
+        return mac.digest()
+
+    def _submit(self, work: Callable[[], Result]) -> "Future[Result]":
+        """Hand work to the threads, unless too much is in hand already."""
+        with self._in_hand_lock:
+            if self._in_hand >= self._in_hand_at_most:
+                raise TooManyRequests(reason="logins")
+            self._in_hand += 1
+        try:
+            future = self._executor.submit(work)
+        except RuntimeError:
+            self._leave()
+            raise Unavailable(reason="closing") from None
+        future.add_done_callback(self._leave)
+        return future
+
+    def _leave(self, _: "Future[Result] | None" = None) -> None:
+        with self._in_hand_lock:
+            self._in_hand -= 1
+
+    def _hash(self, content: bytes) -> str:
+        try:
+            return self._hasher.hash(content)
+        except HashingError:
+            raise Unavailable(reason="password-hashing") from None
+
+    def _verify(self, stored: str | None, content: bytes) -> bool:
+        """Compare in this thread; exactly one hash is computed on every way."""
+        genuine = stored is not None and _is_argon2id(stored)
+        try:
+            self._hasher.verify(stored if stored is not None and genuine else self._hash_of_nobody, content)
+        except VerifyMismatchError:
+            return False
+        except VerificationError:
+            raise Unavailable(reason="password-hashing") from None
+        return genuine
+
+
+def _encoded(password: Secret) -> bytes | None:
+    """The bytes that are hashed; None for what can be nobody's password."""
+    try:
+        content = password.reveal().encode()
+    except UnicodeEncodeError:
+        return None
+    return content if len(content) <= PASSWORD_BYTES_AT_MOST else None
+
+
+def _is_argon2id(stored: str) -> bool:
+    try:
+        return extract_parameters(stored).type is Type.ID
+    except InvalidHashError:
+        return False
+
+
+def _hash_of_nobody(parameters: Parameters) -> str:
+    """An encoded hash that costs what the others do and that no password has: its digest is random itself."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+        for length in (parameters.salt_len, parameters.hash_len)
+    )
+    costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+    return f"$argon2id$v={parameters.version}${costs}${salt}${digest}"

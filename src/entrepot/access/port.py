@@ -1,0 +1,31 @@
+"""What access needs from outside: the users, and the time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds since some epoch; the one of Unix where a token's times are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUser:
+    """A local user as stored; ``password_hash`` is Argon2's encoded form, None where no password is set."""
+
+    id: str
+    name: str
+    password_hash: str | None = field(repr=False)
+    is_admin: bool
+    disabled: bool
+
+
+class Users(Protocol):
+    """The local users, read afresh at each call; whatever fails there must raise, never answer None."""
+
+    async def find_by_name(self, name: str) -> StoredUser | None:
+        """The user called exactly ``name`` at this moment, disabled or not."""
+        ...
+
+    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  as the field
+        """The user with this opaque id at this moment, disabled or not."""
+        ...

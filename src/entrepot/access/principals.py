@@ -1,0 +1,48 @@
+"""Who asks: principals, and callers, which are principals with what their credentials allow."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from entrepot.access.rights import Action, Grant, Resource
+
+
+class PrincipalKind(StrEnum):
+    """What sort of identity a principal is."""
+
+    ANONYMOUS = "anonymous"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An identity whose credentials were checked.
+
+    ``id`` is opaque, never used again and empty for the anonymous principal; ``name`` is for people. ``is_admin`` is
+    what was known when the credentials were checked (always false from a token): rights follow the current state,
+    which only the Authorizer knows.
+    """
+
+    kind: PrincipalKind
+    id: str
+    name: str
+    is_admin: bool = False
+
+
+ANONYMOUS = Principal(PrincipalKind.ANONYMOUS, "", "anonymous")
+"""Whoever sends no credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal as it came with one request.
+
+    ``granted`` is what its token carries, and None when the credentials themselves were sent (or none at all): then
+    every right of the principal counts.
+    """
+
+    principal: Principal
+    granted: frozenset[Grant] | None
+
+    def carries(self, action: Action, resource: Resource) -> bool:
+        """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are."""
+        return self.granted is None or Grant(resource, action) in self.granted

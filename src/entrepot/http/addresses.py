@@ -1,0 +1,48 @@
+"""Addresses that the registry gives to clients."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from entrepot.oci import Digest, Reference, RepositoryName
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the registry is reached: ``public_url`` without a slash at its end if set, and the path it is served under.
+
+    Locations are relative without ``public_url``, so that they are right behind every proxy; a token realm is always
+    absolute, from the request's ``Host`` (which the server has validated) and scheme.
+    """
+
+    public_url: str | None
+    path_prefix: str
+    service: str
+
+    def blob(self, name: RepositoryName, digest: Digest) -> str:
+        """Where a blob is pulled."""
+        return self._location(f"/v2/{name}/blobs/{digest}")
+
+    def manifest(self, name: RepositoryName, reference: Reference) -> str:
+        """Where a manifest is pulled."""
+        return self._location(f"/v2/{name}/manifests/{reference}")
+
+    def upload(self, name: RepositoryName, session_id: str) -> str:
+        """Where an upload session goes on."""
+        return self._location(f"/v2/{name}/blobs/uploads/{session_id}")
+
+    def next_page(self, path: str, **query: str | int | None) -> str:
+        """The value of a ``Link`` header to the next page of a list (RFC 8288)."""
+        parameters = "&".join(
+            f"{key}={quote(str(value), safe=':')}" for key, value in query.items() if value is not None
+        )
+        return f'<{self._location(path)}?{parameters}>; rel="next"'
+
+    def realm(self, request: Request) -> str:
+        """Where tokens are asked for."""
+        base = self.public_url or f"{request.scope['scheme']}://{request.headers['host']}"
+        return f"{base}{self.path_prefix}/token"
+
+    def _location(self, path: str) -> str:
+        return f"{self.public_url or ''}{self.path_prefix}{path}"

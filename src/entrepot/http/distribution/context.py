@@ -1,0 +1,59 @@
+"""What the handlers work with, and what they read from every request alike."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from entrepot.access import Action, Caller, Resource
+from entrepot.http.addresses import Addresses
+from entrepot.http.door import Door
+from entrepot.oci import RepositoryName, RequestInvalid
+from entrepot.registry import Uses
+
+_PARAMETERS_AT_MOST = 256  # over the 100 tags of a manifest push
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """Items on a page of a list: the default, and what ``n`` may ask for."""
+
+    page: int
+    page_at_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The registry's uses, its door and its addresses; sizes in bytes."""
+
+    uses: Uses
+    door: Door
+    addresses: Addresses
+    lists: ListLimits
+    manifest_bytes_at_most: int
+
+    async def admit(
+        self, request: Request, action: Action, name: RepositoryName, access_version: int | None = None
+    ) -> Caller:
+        """Let the request act on the repository; raises Unauthorized, Denied. Reads the version unless it is given."""
+        if access_version is None:
+            access_version = await self.uses.hot.access_version()
+        return await self.door.admit(request, action, Resource.repository(name), access_version)
+
+
+def query_of(request: Request) -> list[tuple[str, str]]:
+    """The query's parameters in order; raises RequestInvalid for too many or ill-formed ones."""
+    try:
+        return parse_qsl(
+            request.scope["query_string"].decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_PARAMETERS_AT_MOST,
+        )
+    except ValueError:
+        raise RequestInvalid(reason="query") from None
+
+
+def parameter(query: list[tuple[str, str]], key: str) -> str | None:
+    """The value of a parameter, the last one if it comes again; None if it is absent or empty."""
+    return next((value for name, value in reversed(query) if name == key), None) or None

@@ -1,0 +1,261 @@
+"""The one table from errors to HTTP: statuses, headers, and the JSON body of the distribution spec ("Error Codes")."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import ClassVar, Final, Protocol, TypeVar, runtime_checkable
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrepot.http.observation import observation_of
+from entrepot.oci.errors import (
+    BlobReferenced,
+    BlobTooLarge,
+    BlobUnknown,
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    Denied,
+    Detail,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestConditionFailed,
+    ManifestInvalid,
+    ManifestTooLarge,
+    ManifestUnknown,
+    MethodNotAllowed,
+    NameInvalid,
+    NameUnknown,
+    PaginationInvalid,
+    RangeInvalid,
+    RegistryError,
+    RequestInvalid,
+    RequestTimeout,
+    SizeInvalid,
+    StorageFull,
+    TagInvalid,
+    TooManyRequests,
+    TooManyTags,
+    Unauthorized,
+    Unavailable,
+    Unsupported,
+    UploadRangeInvalid,
+)
+
+logger = logging.getLogger(__name__)
+
+_Error = TypeVar("_Error", bound=RegistryError)
+
+
+class ClientGone(ConnectionError):  # ruff: ignore[error-suffix-on-exception-name]  named as the registry's errors are
+    """The client went away before its request or its answer was complete; there is nobody to answer.
+
+    ``code`` stands in the access log where the code of a refusal would.
+    """
+
+    code: ClassVar[str] = "CLIENT_GONE"
+
+
+class ReaderTooSlow(ClientGone):
+    """The client read its answer slower than the minimum rate and was cut off."""
+
+    code = "READER_TOO_SLOW"
+
+
+class PathUnknown(RequestInvalid):
+    """No resource has this path (404)."""
+
+    message = "there is nothing under this path"
+
+
+class HostInvalid(RequestInvalid):
+    """``Host`` is missing, doubled or malformed, or differs from an absolute target (400, RFC 9112 section 3.2)."""
+
+    message = "the request needs exactly one valid Host header"
+
+
+class HeadersTooLarge(RequestInvalid):
+    """The request's headers are more, or longer, than the server takes (431, RFC 6585 section 5)."""
+
+    message = "the request's headers are larger than this server takes"
+
+
+class TargetTooLong(RequestInvalid):
+    """The request's target is longer than the server takes (414)."""
+
+    message = "the request's target is longer than this server takes"
+
+
+class HeadersTooSlow(RequestInvalid):
+    """The request's headers were not complete in time (408)."""
+
+    message = "the request's headers did not arrive in time"
+
+
+STATUSES: Final[Mapping[type[RegistryError], int]] = {
+    RegistryError: 500,
+    BlobReferenced: 405,
+    BlobTooLarge: 413,
+    BlobUnknown: 404,
+    BlobUploadInvalid: 400,
+    BlobUploadUnknown: 404,
+    Denied: 403,
+    DigestInvalid: 400,
+    HeadersTooLarge: 431,
+    HeadersTooSlow: 408,
+    ManifestBlobUnknown: 404,
+    ManifestConditionFailed: 412,
+    ManifestInvalid: 400,
+    ManifestTooLarge: 413,
+    ManifestUnknown: 404,
+    MethodNotAllowed: 405,
+    NameInvalid: 400,
+    NameUnknown: 404,
+    PaginationInvalid: 400,
+    PathUnknown: 404,
+    RangeInvalid: 416,
+    RequestInvalid: 400,
+    RequestTimeout: 408,
+    SizeInvalid: 400,
+    StorageFull: 507,
+    TagInvalid: 400,
+    TargetTooLong: 414,
+    TooManyRequests: 429,
+    TooManyTags: 414,
+    Unauthorized: 401,
+    Unavailable: 503,
+    Unsupported: 400,
+    UploadRangeInvalid: 416,
+}
+"""The status of each class; a class that is not named has its nearest base's."""
+
+RETRY_AFTER: Final[Mapping[int, int]] = {429: 5, 503: 5, 507: 60}
+"""Seconds until a client may ask again, by status; ``detail["retry_after"]`` has precedence.
+
+A full store is emptied by people or by collection, so its clients wait longer.
+"""
+
+_CLOSING: Final = frozenset({408, 414, 431})
+
+
+@runtime_checkable
+class CarriesHeaders(Protocol):
+    """An error that brings response headers of its own, as a challenge brings ``WWW-Authenticate``."""
+
+    headers: Mapping[str, str]
+
+
+def with_headers(error: _Error, headers: Mapping[str, str]) -> _Error:
+    """The same error, to be raised with these response headers."""
+    error.headers = headers  # type: ignore[attr-defined]
+    return error
+
+
+def status_of(error: RegistryError) -> int:
+    """The HTTP status of an error, by the nearest of its classes in the table."""
+    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+
+
+def headers_of(error: RegistryError) -> dict[str, str]:
+    """The response headers that an error's status asks for, and those that it carries itself."""
+    status = status_of(error)
+    headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    if status in RETRY_AFTER:
+        headers["Retry-After"] = str(error.detail.get("retry_after", RETRY_AFTER[status]))
+    if status in _CLOSING:
+        headers["Connection"] = "close"
+    if status == 405:  # ruff: ignore[magic-value-comparison]  RFC 9110 section 15.5.6 asks for the header with this status
+        headers["Allow"] = _listed(error.detail.get("allow", ""))
+    match error:
+        case RangeInvalid() if "size" in error.detail:
+            headers["Content-Range"] = f"bytes */{error.detail['size']}"
+        case UploadRangeInvalid(detail={"offset": int(offset)}):
+            headers["Range"] = f"0-{max(offset - 1, 0)}"
+        case _:
+            pass
+    if isinstance(error, CarriesHeaders):
+        headers.update(error.headers)
+    return headers
+
+
+def body_of(error: RegistryError) -> bytes:
+    """The JSON body of an error (distribution spec, "Error Codes"): one entry, or one per missing digest."""
+    details: Sequence[Mapping[str, Detail]] = [error.detail]
+    digests = error.detail.get("digests")
+    if isinstance(error, ManifestBlobUnknown) and isinstance(digests, Sequence) and not isinstance(digests, str):
+        details = [{"digest": digest} for digest in digests] or details
+    entries = [{"code": error.code, "message": error.message, "detail": _plain(detail)} for detail in details]
+    return json.dumps({"errors": entries}, separators=(",", ":")).encode("ascii")
+
+
+def answer_of(error: RegistryError) -> Response:
+    """The whole response for an error; the same for HEAD, whose body the server leaves out."""
+    return Response(body_of(error), status_of(error), headers_of(error))
+
+
+class ErrorAnswers:
+    """ASGI middleware that answers every error of the application, and logs those that are the server's.
+
+    What is no RegistryError is answered 500 with code UNKNOWN and the request id, and logged with its traceback.
+    When the answer had begun the connection is cut, so that no client takes a part for the whole.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting_the_start(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        observation = observation_of(scope)
+        answer: RegistryError
+        try:
+            await self._app(scope, receive, noting_the_start)
+        except ClientGone as gone:
+            observation.code = gone.code
+            return
+        except asyncio.CancelledError:
+            # The grace period of a stop is over: the client may repeat its request elsewhere.
+            observation.note(Unavailable())
+            if not begun:
+                await _send(answer_of(Unavailable()), scope, receive, send)
+            raise
+        except RegistryError as error:
+            answer = error
+            if begun or status_of(error) >= 500:  # ruff: ignore[magic-value-comparison]  statuses of the server's own failures
+                logger.warning(error.message, exc_info=error, extra={"code": error.code})
+        except Exception as error:
+            answer = RegistryError(request_id=observation.request_id)
+            logger.error("unexpected error", exc_info=error)  # ruff: ignore[error-instead-of-exception]  same form as above
+        observation.note(answer)
+        if not begun:
+            await _send(answer_of(answer), scope, receive, send)
+
+
+async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    with suppress(ClientGone):
+        await response(scope, receive, send)
+
+
+def _listed(allow: Detail) -> str:
+    if isinstance(allow, Sequence) and not isinstance(allow, str):
+        return ", ".join(str(method) for method in allow)
+    return str(allow)
+
+
+def _plain(detail: Detail) -> Detail:
+    if isinstance(detail, Mapping):
+        return {key: _plain(value) for key, value in detail.items()}
+    if isinstance(detail, Sequence) and not isinstance(detail, str):
+        return [_plain(value) for value in detail]
+    return detail

@@ -1,0 +1,176 @@
+"""Addresses to listen on, and which application answers at which."""
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrepot.http.errors import PathUnknown, answer_of
+
+KEY: Final = "entrepot.listener"
+"""Where a scope holds the name of the listener that the connection came in by."""
+
+BACKLOG: Final = 2048
+
+_PORTS_TRIED: Final = 100
+_PORT_AT_MOST: Final = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """PEM files of a certificate with its chain and of its key; TLS 1.2 and newer are spoken."""
+
+    certificate: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """The settings of a listening side; raises ListenError when the files cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self.certificate, self.key, password="")
+        except (OSError, ssl.SSLError) as error:
+            reason = error.strerror or "no PEM certificate with its unencrypted key"
+            raise ListenError(
+                f"cannot use the certificate {self.certificate} with the key {self.key}: {reason}"
+            ) from error
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address to listen on: a host or IP address (empty for all IPv4 ones) and a port (0 for a free one)."""
+
+    name: str
+    host: str
+    port: int
+    tls: TLS | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener is reached in fact."""
+
+    listener: str
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def url(self) -> str:
+        """The address as clients write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message is one line that says what to do.
+
+    ``listener`` is the name of the listener, where it is about one; ``free_port`` is the next port of the same host
+    that is free, where the wanted one was taken.
+    """
+
+    def __init__(self, message: str, *, listener: str | None = None, free_port: int | None = None) -> None:
+        super().__init__(message)
+        self.listener = listener
+        self.free_port = free_port
+
+
+def listening_socket(listener: Listener) -> socket.socket:
+    """A socket that listens at the address; raises ListenError."""
+    host, port = listener.host, listener.port
+    if not 0 <= port <= _PORT_AT_MOST:
+        raise ListenError(f"{port} is no port: 0 to {_PORT_AT_MOST}", listener=listener.name)
+    try:
+        family, address = _resolved(host)
+    except socket.gaierror as error:
+        raise ListenError(f"cannot find the address of {host}: {error.strerror}", listener=listener.name) from error
+    try:
+        return _listen(family, address, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            free = _next_free_port(family, address, port)
+            hint = f"; {free} is free" if free else ""
+            raise ListenError(
+                f"port {port} of {host or '*'} is in use{hint}", listener=listener.name, free_port=free
+            ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ListenError(f"cannot listen on port {port} of {host or '*'}: {reason}", listener=listener.name) from error
+
+
+def address_of(listener: Listener, sock: socket.socket) -> Address:
+    """Where the socket of a listener is reached."""
+    host, port = sock.getsockname()[:2]
+    return Address(listener.name, host, port, listener.tls is not None)
+
+
+def _resolved(host: str) -> tuple[socket.AddressFamily, str]:
+    """The first address of a host, IPv4 before IPv6: ``localhost`` is where every client tries first."""
+    if not host:
+        return socket.AF_INET, "0.0.0.0"  # ruff: ignore[hardcoded-bind-all-interfaces]  asked for by leaving the host out
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, address = found[0]
+    return family, str(address[0])
+
+
+def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.settimeout(0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if address == "::":
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    try:
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _next_free_port(family: socket.AddressFamily, address: str, port: int) -> int | None:
+    for candidate in range(port + 1, min(port + _PORTS_TRIED, _PORT_AT_MOST) + 1):
+        with suppress(OSError):
+            _listen(family, address, candidate).close()
+            return candidate
+    return None
+
+
+def by_listener(apps: Mapping[str, ASGIApp], lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> ASGIApp:
+    """One ASGI application out of one per listener name.
+
+    ``lifespan`` is entered when the server starts and left after its last request; an exception out of its start keeps
+    the server from starting, and its text is what the operator reads.
+    """
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(lifespan, receive, send)
+            return
+        app = apps.get(scope.get(KEY, ""), answer_of(PathUnknown()))
+        await app(scope, receive, send)
+
+    return application
+
+
+async def _live(lifespan: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send) -> None:
+    await receive()
+    started = False
+    try:
+        async with lifespan():
+            started = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    except Exception as error:
+        await send({"type": f"lifespan.{'shutdown' if started else 'startup'}.failed", "message": str(error)})
+        raise
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,44 @@
+"""Who did something, as a snapshot that outlives the account."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import insert
+
+from entrepot.metadata.tables import audit
+from entrepot.metadata.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The kind (``user``, ``anonymous``), opaque id and name of whoever acts."""
+
+    kind: str
+    id: str
+    name: str
+
+    def columns(self, prefix: str) -> dict[str, str]:
+        """The snapshot's values for the columns ``<prefix>_kind``, ``<prefix>_id`` and ``<prefix>_name``."""
+        return {f"{prefix}_kind": self.kind, f"{prefix}_id": self.id, f"{prefix}_name": self.name}
+
+
+def record_audit(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    repository: str,
+    reference: str,
+    detail: Mapping[str, str | int] | None = None,
+) -> None:
+    """Write who did what to what, in the transaction that does it."""
+    tx.execute(
+        insert(audit).values(
+            at=tx.now,
+            action=action,
+            repository=repository,
+            reference=reference,
+            detail=json.dumps(dict(detail or {}), sort_keys=True),
+            **actor.columns("actor"),
+        )
+    )

@@ -1,0 +1,69 @@
+"""How the two databases differ, as far as statements are concerned; no other module asks which one it is."""
+
+from typing import Protocol, TypeVarTuple, Unpack, cast
+
+from sqlalchemy import Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite import Insert
+
+Ts = TypeVarTuple("Ts")
+
+
+class Dialect(Protocol):
+    """Statements that each database words in its own way."""
+
+    @property
+    def name(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        ...
+
+    def insert(self, table: Table) -> Insert:
+        """An insert that knows ``on_conflict_do_nothing``, ``on_conflict_do_update`` and ``returning``.
+
+        Name the conflict by ``index_elements``: constraint names are PostgreSQL's alone.
+        """
+        ...
+
+    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+        """The select, keeping its rows from being deleted until commit (their other columns may change)."""
+        ...
+
+    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:
+        """The select, keeping its rows from being changed until commit; ``skip_locked`` leaves out what others hold."""
+        ...
+
+
+class SqliteDialect:
+    """SQLite: writing units run one after the other, so rows need no locks."""
+
+    name = "sqlite"
+
+    def insert(self, table: Table) -> Insert:
+        """SQLite's insert."""
+        return sqlite.insert(table)
+
+    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+        """The same select."""
+        return select
+
+    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:  # noqa: ARG002  nothing is ever locked
+        """The same select."""
+        return select
+
+
+class PostgresqlDialect:
+    """PostgreSQL: rows are locked one by one."""
+
+    name = "postgresql"
+
+    def insert(self, table: Table) -> Insert:
+        """PostgreSQL's insert, shown as SQLite's, whose methods it has all and alike."""
+        return cast("Insert", postgresql.insert(table))
+
+    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+        """``FOR KEY SHARE``."""
+        return select.with_for_update(read=True, key_share=True)
+
+    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:
+        """``FOR UPDATE``, perhaps ``SKIP LOCKED``."""
+        return select.with_for_update(skip_locked=skip_locked)

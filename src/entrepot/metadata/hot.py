@@ -1,0 +1,96 @@
+"""The statements of the pull path, written for both databases at once, and what their rows mean.
+
+A placeholder is ``?``; an adapter whose driver wants another puts that in. Hidden rows and repositories that are not
+active count as absent, and so does the row of versions never.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from entrepot.metadata.port import (
+    BlobKey,
+    ManifestKey,
+    RepositoryKey,
+    ResolvedBlob,
+    ResolvedManifest,
+    StoredObject,
+)
+from entrepot.metadata.types import digest_from_bytes, instant_from_microseconds
+from entrepot.oci import Unavailable
+
+ACCESS_VERSION = "SELECT access_version FROM versions WHERE id = 1"
+
+RESOLVE_TAG = """
+SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until
+FROM versions v
+LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
+LEFT JOIN tags t ON t.repository_id = r.id AND t.name = ?
+LEFT JOIN manifests m ON m.id = t.manifest_id AND m.hidden_at IS NULL
+WHERE v.id = 1
+"""
+
+RESOLVE_DIGEST = """
+SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until
+FROM versions v
+LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
+LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = ? AND m.hidden_at IS NULL
+WHERE v.id = 1
+"""
+
+FIND_BLOB = """
+SELECT v.access_version, v.policy_version, r.id, r.project_id, l.blob_id, b.digest, b.size, b.state, l.lease_until,
+       o.store_id, o.key, o.size
+FROM versions v
+LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
+LEFT JOIN blobs b ON b.digest = ?
+LEFT JOIN repository_blobs l ON l.repository_id = r.id AND l.blob_id = b.id AND l.hidden_at IS NULL
+LEFT JOIN blob_objects o ON o.blob_id = l.blob_id
+WHERE v.id = 1
+ORDER BY o.ordinal
+"""
+
+
+def version_of(rows: Sequence[Sequence[Any]]) -> int:
+    """What ACCESS_VERSION answered; raises Unavailable without the row of versions."""
+    return int(_first(rows)[0])
+
+
+def manifest_of(rows: Sequence[Sequence[Any]]) -> ResolvedManifest:
+    """What RESOLVE_TAG or RESOLVE_DIGEST answered; raises Unavailable without the row of versions."""
+    access, policy, repository, project, manifest, digest, media_type, size, lease_until = _first(rows)
+    return ResolvedManifest(
+        access,
+        policy,
+        None if repository is None else RepositoryKey(repository, project),
+        None
+        if manifest is None
+        else ManifestKey(
+            manifest, digest_from_bytes(digest), media_type, size, instant_from_microseconds(lease_until)
+        ),
+    )
+
+
+def blob_of(rows: Sequence[Sequence[Any]]) -> ResolvedBlob:
+    """What FIND_BLOB answered, a row for each object; raises Unavailable without the row of versions."""
+    access, policy, repository, project, blob, digest, size, state, lease_until, *_ = _first(rows)
+    return ResolvedBlob(
+        access,
+        policy,
+        None if repository is None else RepositoryKey(repository, project),
+        None
+        if blob is None
+        else BlobKey(
+            blob,
+            digest_from_bytes(digest),
+            size,
+            state,
+            instant_from_microseconds(lease_until),
+            tuple(StoredObject(*row[9:]) for row in rows if row[9] is not None),
+        ),
+    )
+
+
+def _first(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    if not rows:
+        raise Unavailable(reason="no-versions")
+    return rows[0]

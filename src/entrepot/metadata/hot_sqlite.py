@@ -1,0 +1,96 @@
+"""The pull path's reads on SQLite: the driver called on the event loop, because a thread would cost forty times that."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from entrepot.metadata.bounded_threads import BoundedThreads
+from entrepot.metadata.hot import (
+    ACCESS_VERSION,
+    FIND_BLOB,
+    RESOLVE_DIGEST,
+    RESOLVE_TAG,
+    blob_of,
+    manifest_of,
+    version_of,
+)
+from entrepot.metadata.port import ResolvedBlob, ResolvedManifest
+from entrepot.metadata.types import digest_to_bytes
+from entrepot.oci import Digest, RepositoryName, Tag, Unavailable
+
+_Rows = Sequence[Sequence[Any]]
+
+
+class SqliteHotReads:
+    """Point reads on a connection of their own, each its own snapshot: it is read to its end before it is answered."""
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        threads: BoundedThreads,
+        translate: Callable[[BaseException], BaseException],
+    ) -> None:
+        self._connect = connect
+        self._threads = threads
+        self._translate = translate
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+
+    async def access_version(self) -> int:
+        """The number that every change of rights moves on."""
+        return version_of(await self._rows(ACCESS_VERSION, ()))
+
+    async def resolve_tag(self, repository: RepositoryName, tag: Tag) -> ResolvedManifest:
+        """The manifest on which the tag stands."""
+        return manifest_of(await self._rows(RESOLVE_TAG, (repository.text, tag.text)))
+
+    async def resolve_digest(self, repository: RepositoryName, digest: Digest) -> ResolvedManifest:
+        """The repository's manifest of that digest."""
+        return manifest_of(await self._rows(RESOLVE_DIGEST, (repository.text, digest_to_bytes(digest))))
+
+    async def find_blob(self, repository: RepositoryName, digest: Digest) -> ResolvedBlob:
+        """The repository's blob of that digest, and where its bytes lie."""
+        return blob_of(await self._rows(FIND_BLOB, (repository.text, digest_to_bytes(digest))))
+
+    def close(self) -> None:
+        """Let go of the file, and refuse further reads."""
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _rows(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
+        try:
+            connection = self._connection or await self._open()
+            return connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            if _is_busy(error):  # a killed writer's log is being mended; waiting would hold up the loop
+                return await self._threads.run(self._rows_patiently, statement, parameters)
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            raise self._translate(error) from error
+
+    async def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise Unavailable(reason="closed")
+        connection = await self._threads.run(self._connect)
+        if self._connection is not None or self._closed:  # somebody was faster
+            connection.close()
+            return self._connection or await self._open()
+        connection.execute("PRAGMA busy_timeout=0")
+        self._connection = connection
+        return connection
+
+    def _rows_patiently(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                return connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -1,0 +1,158 @@
+"""Manifests, what they name, and who names them."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
+
+from entrepot.metadata.actors import Actor
+from entrepot.metadata.tables import manifest_blobs, manifest_children, manifests, tags
+from entrepot.metadata.transaction import Transaction
+from entrepot.oci import Digest, Manifest
+
+_PARAMETERS_AT_MOST = 500  # digests per statement: both databases take far more, plans stay small
+
+
+class StoredManifest(NamedTuple):
+    """A manifest's row; ``size`` in bytes."""
+
+    id: int
+    digest: Digest
+    media_type: str
+    size: int
+
+
+_COLUMNS = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.size)
+_FIND = select(*_COLUMNS).where(
+    manifests.c.repository_id == bindparam("repository_id"),
+    manifests.c.digest == bindparam("digest", type_=manifests.c.digest.type),
+    manifests.c.hidden_at.is_(None),
+)
+_CHILDREN = (
+    select(manifests.c.id)
+    .where(
+        manifests.c.repository_id == bindparam("repository_id"),
+        manifests.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+    .order_by(manifests.c.digest)
+)
+_PAYLOAD = select(manifests.c.payload).where(manifests.c.id == bindparam("manifest_id"))
+
+
+def find_manifest(tx: Transaction, repository_id: int, digest: Digest, *, lock: bool = False) -> StoredManifest | None:
+    """The manifest if the repository shows it; ``lock`` keeps others from changing or removing it until commit."""
+    statement = tx.dialect.for_update(_FIND) if lock else _FIND
+    row = tx.execute(statement, {"repository_id": repository_id, "digest": digest}).one_or_none()
+    return None if row is None else StoredManifest(*row)
+
+
+def read_payload(tx: Transaction, manifest_id: int) -> bytes | None:
+    """The manifest's bytes as pushed, or None if it is gone."""
+    return tx.execute(_PAYLOAD, {"manifest_id": manifest_id}).scalar_one_or_none()
+
+
+def lock_manifests(tx: Transaction, repository_id: int, digests: set[Digest]) -> None:
+    """Keep those of ``digests`` that are there from being removed until commit, locked in the order of digests."""
+    wanted = sorted(digests)
+    for start in range(0, len(wanted), _PARAMETERS_AT_MOST):
+        tx.execute(
+            tx.dialect.key_share(_CHILDREN),
+            {"repository_id": repository_id, "digests": wanted[start : start + _PARAMETERS_AT_MOST]},
+        )
+
+
+def store_manifest(
+    tx: Transaction,
+    repository_id: int,
+    digest: Digest,
+    content: bytes,
+    manifest: Manifest,
+    blob_ids: Mapping[Digest, int],
+    actor: Actor,
+    lease: timedelta,
+) -> StoredManifest:
+    """The manifest's row, with everything it names; one that is there stays as it is and gets its lease extended."""
+    made = tx.execute(
+        tx.dialect.insert(manifests)
+        .values(
+            repository_id=repository_id,
+            digest=digest,
+            media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
+            config_media_type=manifest.config.media_type if manifest.config else None,
+            subject=manifest.subject.digest if manifest.subject else None,
+            annotations=json.dumps(dict(manifest.annotations), ensure_ascii=False),
+            size=len(content),
+            total_size=manifest.total_size,
+            payload=content,
+            pushed_at=tx.now,
+            built_at=manifest.created,
+            lease_until=tx.now + lease,
+            **actor.columns("pushed_by"),
+        )
+        .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
+        .returning(manifests.c.id)
+    ).scalar_one_or_none()
+    if made is None:
+        row = tx.execute(
+            update(manifests)
+            .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+            .values(lease_until=tx.now + lease, hidden_at=None)
+            .returning(*_COLUMNS)
+        ).one()
+        return StoredManifest(*row)
+    _record_names(tx, repository_id, made, manifest, blob_ids)
+    return StoredManifest(made, digest, manifest.media_type, len(content))
+
+
+def extend_manifest_lease(tx: Transaction, manifest_id: int, lease: timedelta) -> None:
+    """Keep an unreferenced manifest for another ``lease``; nothing happens to one with a tag or a parent."""
+    tx.execute(
+        update(manifests).where(manifests.c.id == manifest_id, ~_is_referenced()).values(lease_until=tx.now + lease)
+    )
+
+
+def manifest_is_referenced(tx: Transaction, manifest_id: int) -> bool:
+    """Whether a tag or an index of the repository names the manifest."""
+    return tx.execute(select(exists().where(manifests.c.id == manifest_id, _is_referenced()))).scalar_one()
+
+
+def remove_manifest(tx: Transaction, manifest_id: int) -> None:
+    """Delete the manifest's row and what it names; raises ForeignKeyViolation while a tag stands on it."""
+    tx.execute(delete(manifests).where(manifests.c.id == manifest_id))
+
+
+def _is_referenced():  # type: ignore[no-untyped-def]
+    return or_(
+        exists().where(tags.c.repository_id == manifests.c.repository_id, tags.c.manifest_id == manifests.c.id),
+        exists().where(
+            manifest_children.c.repository_id == manifests.c.repository_id,
+            manifest_children.c.digest == manifests.c.digest,
+        ),
+    )
+
+
+def _record_names(
+    tx: Transaction, repository_id: int, manifest_id: int, manifest: Manifest, blob_ids: Mapping[Digest, int]
+) -> None:
+    named = [
+        {
+            "manifest_id": manifest_id,
+            "ordinal": ordinal,
+            "repository_id": repository_id,
+            "blob_id": blob_ids.get(reference.descriptor.digest),
+            "role": reference.role,
+            "media_type": reference.descriptor.media_type,
+        }
+        for ordinal, reference in enumerate(manifest.blob_references())
+    ]
+    if named:
+        tx.execute(insert(manifest_blobs), named)
+    children = [
+        {"manifest_id": manifest_id, "ordinal": ordinal, "repository_id": repository_id, "digest": child.digest}
+        for ordinal, child in enumerate(manifest.child_references())
+    ]
+    if children:
+        tx.execute(insert(manifest_children), children)

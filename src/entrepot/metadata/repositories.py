@@ -1,0 +1,49 @@
+"""Repositories: the rows that names stand for."""
+
+from sqlalchemy import bindparam, select
+
+from entrepot.metadata.actors import Actor
+from entrepot.metadata.tables import EVERY_PROJECT, repositories
+from entrepot.metadata.transaction import Transaction
+from entrepot.oci import RepositoryName
+
+_FIND = select(repositories.c.id).where(
+    repositories.c.name == bindparam("repository_name"), repositories.c.state == "active"
+)
+_LIST = (
+    select(repositories.c.name)
+    .where(repositories.c.name > bindparam("last"), repositories.c.state == "active")
+    .order_by(repositories.c.name)
+    .limit(bindparam("at_most"))
+)
+
+
+def find_repository(tx: Transaction, name: RepositoryName) -> int | None:
+    """The row number of an active repository, or None."""
+    return tx.execute(_FIND, {"repository_name": name.text}).scalar_one_or_none()
+
+
+def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> int:
+    """The row number of the repository, made now if it is not there; safe against others that make it too."""
+    found = find_repository(tx, name)
+    if found is not None:
+        return found
+    tx.execute(
+        tx.dialect.insert(repositories)
+        .values(
+            project_id=EVERY_PROJECT,
+            name=name.text,
+            kind="hosted",
+            state="active",
+            created_at=tx.now,
+            **actor.columns("created_by"),
+        )
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    return tx.execute(_FIND, {"repository_name": name.text}).scalar_one()
+
+
+def list_repositories(tx: Transaction, last: str, at_most: int) -> list[RepositoryName]:
+    """Up to ``at_most`` names after ``last``, in byte order."""
+    rows = tx.execute(_LIST, {"last": last, "at_most": at_most}).scalars()
+    return [RepositoryName(text) for text in rows]

@@ -1,0 +1,101 @@
+"""Tags: where each stands, and where it stood."""
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from entrepot.metadata.actors import Actor
+from entrepot.metadata.manifests import StoredManifest
+from entrepot.metadata.tables import manifests, tag_history, tags
+from entrepot.metadata.transaction import Transaction
+from entrepot.oci import Digest, Tag, version_key
+
+_STANDS = (
+    select(tags.c.manifest_id, manifests.c.digest)
+    .join(manifests, manifests.c.id == tags.c.manifest_id)
+    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("tag_name"))
+)
+_LIST = (
+    select(tags.c.name)
+    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name > bindparam("last"))
+    .order_by(tags.c.name)
+    .limit(bindparam("at_most"))
+)
+
+
+def find_tag(tx: Transaction, repository_id: int, tag: Tag, *, lock: bool = False) -> Digest | None:
+    """The digest that the tag stands on, or None; ``lock`` keeps it there until commit."""
+    statement = tx.dialect.for_update(_STANDS) if lock else _STANDS
+    row = tx.execute(statement, {"repository_id": repository_id, "tag_name": tag.text}).one_or_none()
+    return None if row is None else row.digest
+
+
+def create_tag(tx: Transaction, repository_id: int, tag: Tag, manifest: StoredManifest, actor: Actor) -> bool:
+    """Set a tag that is not there and write its history; False if another push has just set it."""
+    made = tx.execute(
+        tx.dialect.insert(tags)
+        .values(
+            repository_id=repository_id,
+            name=tag.text,
+            manifest_id=manifest.id,
+            version=1,
+            created_at=tx.now,
+            moved_at=tx.now,
+            version_key=version_key(tag),
+        )
+        .on_conflict_do_nothing(index_elements=["repository_id", "name"])
+    ).rowcount
+    if made:
+        _record_move(tx, repository_id, tag, None, manifest.digest, actor)
+    return bool(made)
+
+
+def move_tag(
+    tx: Transaction, repository_id: int, tag: Tag, manifest: StoredManifest, was: Digest, actor: Actor
+) -> None:
+    """Let a tag that stands on ``was`` stand on the manifest and write its history, unless that is the same."""
+    if was == manifest.digest:
+        return
+    tx.execute(
+        update(tags)
+        .where(tags.c.repository_id == repository_id, tags.c.name == tag.text)
+        .values(manifest_id=manifest.id, version=tags.c.version + 1, moved_at=tx.now)
+    )
+    _record_move(tx, repository_id, tag, was, manifest.digest, actor)
+
+
+def remove_tag(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor) -> None:
+    """Take the tag away and write its history."""
+    tx.execute(delete(tags).where(tags.c.repository_id == repository_id, tags.c.name == tag.text))
+    _record_move(tx, repository_id, tag, was, None, actor)
+
+
+def tags_on(tx: Transaction, repository_id: int, manifest_id: int) -> list[Tag]:
+    """Every tag that stands on the manifest, locked until commit, in byte order."""
+    rows = tx.execute(
+        tx.dialect.for_update(
+            select(tags.c.name)
+            .where(tags.c.repository_id == repository_id, tags.c.manifest_id == manifest_id)
+            .order_by(tags.c.name)
+        )
+    ).scalars()
+    return [Tag(name) for name in rows]
+
+
+def list_tags(tx: Transaction, repository_id: int, last: str, at_most: int) -> list[Tag]:
+    """Up to ``at_most`` tags after ``last``, in byte order."""
+    rows = tx.execute(_LIST, {"repository_id": repository_id, "last": last, "at_most": at_most}).scalars()
+    return [Tag(name) for name in rows]
+
+
+def _record_move(
+    tx: Transaction, repository_id: int, tag: Tag, was: Digest | None, now: Digest | None, actor: Actor
+) -> None:
+    tx.execute(
+        insert(tag_history).values(
+            repository_id=repository_id,
+            tag=tag.text,
+            from_digest=was,
+            to_digest=now,
+            at=tx.now,
+            **actor.columns("actor"),
+        )
+    )

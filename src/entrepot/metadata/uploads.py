@@ -1,0 +1,162 @@
+"""Upload sessions: what of an upload is durable, and who may go on with it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+
+from entrepot.metadata.port import StoredObject
+from entrepot.metadata.tables import upload_objects, upload_sessions
+from entrepot.metadata.transaction import Transaction
+from entrepot.oci import Algorithm, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """A session's row: ``offset`` bytes are durable, hashed up to there in ``hash_state``, in ``objects`` in order."""
+
+    id: str
+    repository_id: int
+    principal: str
+    epoch: int
+    offset: int
+    algorithm: Algorithm
+    hash_state: bytes | None
+    writing: bool
+    expires_at: datetime
+    finished_digest: Digest | None
+    objects: tuple[StoredObject, ...]
+
+
+_SESSION = select(upload_sessions).where(upload_sessions.c.id == bindparam("session_id"))
+_OBJECTS = (
+    select(upload_objects.c.store_id, upload_objects.c.key, upload_objects.c.size)
+    .where(upload_objects.c.session_id == bindparam("session_id"))
+    .order_by(upload_objects.c.ordinal)
+)
+
+
+def count_open_sessions(tx: Transaction, principal: str, at_most: int) -> int:
+    """How many sessions of the principal are open, counted up to ``at_most``."""
+    some = (
+        select(upload_sessions.c.id)
+        .where(upload_sessions.c.principal == principal, upload_sessions.c.finished_digest.is_(None))
+        .limit(at_most)
+        .subquery()
+    )
+    return tx.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def open_session(
+    tx: Transaction,
+    session_id: str,
+    repository_id: int,
+    principal: str,
+    algorithm: Algorithm,
+    first: StoredObject,
+    lifetime: timedelta,
+) -> None:
+    """Record a new session and its first object, before any byte of it is written."""
+    tx.execute(
+        insert(upload_sessions).values(
+            id=session_id,
+            repository_id=repository_id,
+            principal=principal,
+            epoch=0,
+            offset=0,
+            algorithm=algorithm.value,
+            writing=False,
+            created_at=tx.now,
+            expires_at=tx.now + lifetime,
+        )
+    )
+    add_object(tx, session_id, 0, first)
+
+
+def add_object(tx: Transaction, session_id: str, ordinal: int, piece: StoredObject) -> None:
+    """Record a further object of a session, before any byte of it is written."""
+    tx.execute(
+        insert(upload_objects).values(
+            session_id=session_id, ordinal=ordinal, store_id=piece.store_id, key=piece.key, size=piece.size
+        )
+    )
+
+
+def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> UploadSession | None:
+    """The session, or None if it is unknown or has expired; ``lock`` keeps others from changing it until commit."""
+    statement = tx.dialect.for_update(_SESSION) if lock else _SESSION
+    row = tx.execute(statement, {"session_id": session_id}).one_or_none()
+    if row is None or row.expires_at <= tx.now:
+        return None
+    return _session(tx, row)
+
+
+def claim_session(tx: Transaction, session: UploadSession) -> UploadSession:
+    """Become the session's only writer: writers of earlier epochs can change its row no more."""
+    tx.execute(
+        update(upload_sessions).where(upload_sessions.c.id == session.id).values(epoch=session.epoch + 1, writing=True)
+    )
+    return replace(session, epoch=session.epoch + 1, writing=True)
+
+
+def checkpoint_session(
+    tx: Transaction, session: UploadSession, hash_state: bytes | None, *, writing: bool, lifetime: timedelta
+) -> bool:
+    """Record how far the session's bytes are durable; False if another writer has taken over since.
+
+    ``session`` carries the new offset and objects, of which only the last one has grown.
+    """
+    changed = tx.execute(
+        update(upload_sessions)
+        .where(
+            upload_sessions.c.id == session.id,
+            upload_sessions.c.epoch == session.epoch,
+            upload_sessions.c.finished_digest.is_(None),
+        )
+        .values(offset=session.offset, hash_state=hash_state, writing=writing, expires_at=tx.now + lifetime)
+    ).rowcount
+    if changed != 1:
+        return False
+    last = session.objects[-1]
+    tx.execute(update(upload_objects).where(upload_objects.c.key == last.key).values(size=last.size))
+    return True
+
+
+def finish_session(tx: Transaction, session: UploadSession, digest: Digest, answer_until: datetime) -> bool:
+    """End the session as finished, its objects now belonging elsewhere; False if another writer has taken over."""
+    changed = tx.execute(
+        update(upload_sessions)
+        .where(
+            upload_sessions.c.id == session.id,
+            upload_sessions.c.epoch == session.epoch,
+            upload_sessions.c.finished_digest.is_(None),
+        )
+        .values(finished_digest=digest, writing=False, hash_state=None, expires_at=answer_until)
+    ).rowcount
+    if changed != 1:
+        return False
+    tx.execute(delete(upload_objects).where(upload_objects.c.session_id == session.id))
+    return True
+
+
+def remove_session(tx: Transaction, session: UploadSession) -> None:
+    """Forget a session; its objects must be handed on by the caller."""
+    tx.execute(delete(upload_objects).where(upload_objects.c.session_id == session.id))
+    tx.execute(delete(upload_sessions).where(upload_sessions.c.id == session.id))
+
+
+def _session(tx: Transaction, row: Row[*tuple[object, ...]]) -> UploadSession:
+    objects = tx.execute(_OBJECTS, {"session_id": row.id})
+    return UploadSession(
+        id=row.id,
+        repository_id=row.repository_id,
+        principal=row.principal,
+        epoch=row.epoch,
+        offset=row.offset,
+        algorithm=Algorithm(row.algorithm),
+        hash_state=row.hash_state,
+        writing=row.writing,
+        expires_at=row.expires_at,
+        finished_digest=row.finished_digest,
+        objects=tuple(StoredObject(piece.store_id, piece.key, piece.size) for piece in objects),
+    )

@@ -1,0 +1,73 @@
+"""Local users."""
+
+import secrets
+from datetime import datetime
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select, update
+
+from entrepot.metadata.tables import users, versions
+from entrepot.metadata.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user as stored; ``uid`` is the opaque id that tokens and records carry."""
+
+    uid: str
+    name: str
+    password_hash: str | None
+    is_admin: bool
+    disabled: bool
+
+
+_USER = select(users.c.uid, users.c.name, users.c.password_hash, users.c.is_admin, users.c.disabled_at)
+
+
+def find_user_by_name(tx: Transaction, name: str) -> UserRow | None:
+    """The user of that name, compared by bytes."""
+    return _one(tx, _USER.where(users.c.name == name))
+
+
+def find_user_by_uid(tx: Transaction, uid: str) -> UserRow | None:
+    """The user with that opaque id."""
+    return _one(tx, _USER.where(users.c.uid == uid))
+
+
+def add_user(tx: Transaction, name: str, password_hash: str, *, is_admin: bool) -> bool:
+    """Make a user; False if the name is taken."""
+    made = tx.execute(
+        tx.dialect.insert(users)
+        .values(
+            uid=secrets.token_hex(16),
+            name=name,
+            password_hash=password_hash,
+            is_admin=is_admin,
+            created_at=tx.now,
+        )
+        .on_conflict_do_nothing(index_elements=["name"])
+    ).rowcount
+    return bool(made == 1)
+
+
+def set_password_hash(tx: Transaction, name: str, password_hash: str) -> None:
+    """Change a user's password; rights that are cached anywhere are looked up anew."""
+    tx.execute(update(users).where(users.c.name == name).values(password_hash=password_hash))
+    move_access_version(tx)
+
+
+def move_access_version(tx: Transaction) -> None:
+    """Say that rights have changed: whoever caches them under the old version asks again."""
+    tx.execute(update(versions).values(access_version=versions.c.access_version + 1))
+
+
+def has_users(tx: Transaction) -> bool:
+    """Whether there is any user at all."""
+    return tx.execute(select(users.c.id).limit(1)).one_or_none() is not None
+
+
+def _one(tx: Transaction, statement: Select[tuple[str, str, str | None, bool, datetime | None]]) -> UserRow | None:
+    row = tx.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return UserRow(row.uid, row.name, row.password_hash, row.is_admin, row.disabled_at is not None)

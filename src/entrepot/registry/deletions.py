@@ -1,0 +1,122 @@
+"""Deleting tags, manifests and blobs (distribution spec, "Content Management", end-9 and end-10)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from entrepot.access import Principal
+from entrepot.metadata import (
+    Actor,
+    Database,
+    ForeignKeyViolation,
+    Transaction,
+    find_manifest,
+    find_repository,
+    find_tag,
+    linked_blobs,
+    manifests_naming,
+    record_audit,
+    remove_manifest,
+    remove_tag,
+    renew_links_of,
+    set_fallback_referrers,
+    tags_on,
+    unlink_blob,
+)
+from entrepot.oci import (
+    BlobReferenced,
+    BlobUnknown,
+    Digest,
+    ManifestUnknown,
+    NameUnknown,
+    ReferrersTag,
+    RepositoryName,
+    Tag,
+)
+from entrepot.registry.uploads import actor_of
+
+_NAMED_AT_MOST = 10  # manifests that a refusal to delete a blob names
+
+
+def _repository(tx: Transaction, name: RepositoryName) -> int:
+    repository_id = find_repository(tx, name)
+    if repository_id is None:
+        raise NameUnknown(name=name.text)
+    return repository_id
+
+
+def _take_away(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor) -> None:
+    remove_tag(tx, repository_id, tag, was, actor)
+    if ReferrersTag.parse(tag) is not None:
+        set_fallback_referrers(tx, repository_id, tag, set())
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTag:
+    """Take a tag away; its manifest stays."""
+
+    database: Database
+
+    async def __call__(self, principal: Principal, name: RepositoryName, tag: Tag) -> None:
+        """Remove the tag and write its history; raises NameUnknown, ManifestUnknown."""
+        actor = actor_of(principal)
+
+        def unit(tx: Transaction) -> None:
+            repository_id = _repository(tx, name)
+            was = find_tag(tx, repository_id, tag, lock=True)
+            if was is None:
+                raise ManifestUnknown(tag=tag.text)
+            _take_away(tx, repository_id, tag, was, actor)
+
+        await self.database.write(unit)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteManifest:
+    """Take a manifest away with every tag that stands on it; what it names stays for a lease."""
+
+    database: Database
+    lease: timedelta
+
+    async def __call__(self, principal: Principal, name: RepositoryName, digest: Digest) -> None:
+        """Remove manifest and tags, with their history and an audit row; raises NameUnknown, ManifestUnknown."""
+        actor = actor_of(principal)
+
+        def unit(tx: Transaction) -> None:
+            repository_id = _repository(tx, name)
+            manifest = find_manifest(tx, repository_id, digest, lock=True)
+            if manifest is None:
+                raise ManifestUnknown(digest=str(digest))
+            for tag in tags_on(tx, repository_id, manifest.id):
+                _take_away(tx, repository_id, tag, digest, actor)
+            renew_links_of(tx, manifest.id, self.lease)
+            remove_manifest(tx, manifest.id)
+            record_audit(tx, actor, "manifest.delete", name.text, str(digest))
+
+        await self.database.write(unit)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBlob:
+    """Take a blob out of one repository; other repositories that have it keep it."""
+
+    database: Database
+
+    async def __call__(self, principal: Principal, name: RepositoryName, digest: Digest) -> None:
+        """Remove the link with an audit row; raises NameUnknown, BlobUnknown, BlobReferenced naming manifests."""
+        actor = actor_of(principal)
+
+        def unit(tx: Transaction) -> None:
+            repository_id = _repository(tx, name)
+            blob = linked_blobs(tx, repository_id, [digest]).get(digest)
+            if blob is None:
+                raise BlobUnknown(digest=str(digest))
+            naming = manifests_naming(tx, repository_id, blob.id, _NAMED_AT_MOST)
+            if naming:
+                raise BlobReferenced(digest=str(digest), manifests=[str(manifest) for manifest in naming])
+            unlink_blob(tx, repository_id, blob.id)
+            record_audit(tx, actor, "blob.delete", name.text, str(digest))
+
+        try:
+            await self.database.write(unit)
+        except ForeignKeyViolation:
+            raise BlobReferenced(digest=str(digest)) from None

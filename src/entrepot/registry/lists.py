@@ -1,0 +1,89 @@
+"""Lists: tags, repositories, referrers (distribution spec, "Content Discovery", end-8 and end-12)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from entrepot.metadata import (
+    Database,
+    Transaction,
+    find_repository,
+    list_referrers,
+    list_repositories,
+    list_tags,
+)
+from entrepot.oci import Descriptor, Digest, NameUnknown, RepositoryName, Tag
+
+Item = TypeVar("Item")
+
+_REFERRERS_AT_MOST = 1000  # rows per page; the body's size ends a page earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Items in their order, and whether there are more after the last one."""
+
+    items: list[Item]
+    more: bool
+
+
+def _page(items: list[Item], at_most: int) -> Page[Item]:
+    return Page(items[:at_most], len(items) > at_most)
+
+
+@dataclass(frozen=True, slots=True)
+class ListTags:
+    """The tags of a repository in byte order."""
+
+    database: Database
+
+    async def __call__(self, name: RepositoryName, last: str, at_most: int) -> Page[Tag]:
+        """Up to ``at_most`` tags after ``last``; raises NameUnknown."""
+
+        def unit(tx: Transaction) -> list[Tag]:
+            repository_id = find_repository(tx, name)
+            if repository_id is None:
+                raise NameUnknown(name=name.text)
+            return list_tags(tx, repository_id, last, at_most + 1) if at_most else []
+
+        return _page(await self.database.read(unit), at_most)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRepositories:
+    """The catalog in byte order, narrowed to what the caller may pull."""
+
+    database: Database
+
+    async def __call__(
+        self, last: str, at_most: int, readable: Callable[[RepositoryName], Awaitable[bool]]
+    ) -> Page[RepositoryName]:
+        """Up to ``at_most`` names after ``last`` that ``readable`` lets through."""
+        names: list[RepositoryName] = []
+        while at_most and len(names) <= at_most:
+            batch = await self.database.read(lambda tx, after=last: list_repositories(tx, after, at_most + 1))  # type: ignore[misc]
+            names += [name for name in batch if await readable(name)]
+            if len(batch) <= at_most:
+                break
+            last = batch[-1].text
+        return _page(names, at_most)
+
+
+@dataclass(frozen=True, slots=True)
+class ListReferrers:
+    """The manifests that name a subject, in the order of digests."""
+
+    database: Database
+
+    async def __call__(
+        self, name: RepositoryName, subject: Digest, artifact_type: str | None, last: Digest | None
+    ) -> Page[Descriptor]:
+        """A page of referrers after ``last``; empty, too, for a repository that does not exist."""
+
+        def unit(tx: Transaction) -> list[Descriptor]:
+            repository_id = find_repository(tx, name)
+            if repository_id is None:
+                return []
+            return list_referrers(tx, repository_id, subject, artifact_type, last, _REFERRERS_AT_MOST + 1)
+
+        return _page(await self.database.read(unit), _REFERRERS_AT_MOST)

@@ -1,0 +1,299 @@
+"""Upload sessions: opening one, and writing to it so that any process can go on (distribution spec, "Pushing blobs").
+
+Bytes go to the store first; the session's row says how many of them are durable. A writer claims the session under a
+new epoch and can record progress only while the epoch is its own, so whoever takes over shuts it out.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+from entrepot.access import Principal
+from entrepot.metadata import (
+    Actor,
+    Database,
+    Transaction,
+    UploadSession,
+    add_object,
+    bury_objects,
+    checkpoint_session,
+    claim_session,
+    count_open_sessions,
+    ensure_repository,
+    find_repository,
+    find_session,
+    open_session,
+    remove_session,
+)
+from entrepot.oci import (
+    Algorithm,
+    BlobTooLarge,
+    BlobUploadUnknown,
+    Digest,
+    RepositoryName,
+    TooManyRequests,
+    UploadRangeInvalid,
+)
+from entrepot.registry.limits import UploadLimits
+from entrepot.registry.objects import delete_buried, new_object, read_objects
+from entrepot.storage import BlobStore, HashStateUnusable, ResumableHash, StoreFull, StoreUnavailable, batched, hashed
+
+
+def actor_of(principal: Principal) -> Actor:
+    """The snapshot of a principal that records keep."""
+    return Actor(principal.kind.value, principal.id, principal.name)
+
+
+def load_session(
+    tx: Transaction, name: RepositoryName, session_id: str, principal: Principal, *, lock: bool = False
+) -> UploadSession:
+    """The principal's own session in this repository; raises BlobUploadUnknown alike for every reason it is not."""
+    session = find_session(tx, session_id, lock=lock)
+    if session is None or session.principal != principal.id or session.repository_id != find_repository(tx, name):
+        raise BlobUploadUnknown
+    return session
+
+
+def load_open_session(
+    tx: Transaction, name: RepositoryName, session_id: str, principal: Principal, *, lock: bool = False
+) -> UploadSession:
+    """Likewise, and not finished; raises BlobUploadUnknown."""
+    session = load_session(tx, name, session_id, principal, lock=lock)
+    if session.finished_digest is not None:
+        raise BlobUploadUnknown
+    return session
+
+
+async def rehash(store: BlobStore, session: UploadSession, algorithm: Algorithm) -> ResumableHash:
+    """Hash the durable bytes of a session by reading them again."""
+    digester = ResumableHash(algorithm)
+    async for _ in hashed(read_objects(store, session.objects, 0, session.offset), digester):
+        pass
+    return digester
+
+
+async def resume_hash(store: BlobStore, session: UploadSession) -> ResumableHash:
+    """The hash over the session's durable bytes: from its saved state where that can be used, else read again."""
+    if session.offset == 0:
+        return ResumableHash(session.algorithm)
+    if session.hash_state is not None:
+        with contextlib.suppress(HashStateUnusable):
+            digester = ResumableHash.restore(session.hash_state)
+            if digester.length == session.offset and digester.algorithm is session.algorithm:
+                return digester
+    return await rehash(store, session, session.algorithm)
+
+
+async def discard_session(database: Database, store: BlobStore, session: UploadSession) -> None:
+    """End a session without a blob: its row goes, its objects die and their bytes are deleted."""
+
+    def unit(tx: Transaction) -> tuple[UploadSession, ...]:
+        current = find_session(tx, session.id, lock=True)
+        if current is None or current.finished_digest is not None:
+            return ()
+        bury_objects(tx, current.objects, delete_after=tx.now)
+        remove_session(tx, current)
+        return (current,)
+
+    for ended in await database.write(unit):
+        await delete_buried(database, store, ended.objects)
+
+
+@dataclass(frozen=True, slots=True)
+class StartUpload:
+    """Open an upload session (end-4a, end-4c)."""
+
+    database: Database
+    limits: UploadLimits
+
+    async def __call__(self, principal: Principal, name: RepositoryName, algorithm: Algorithm) -> str:
+        """Make the repository if need be and a session in it; returns the session's id.
+
+        Raises TooManyRequests if the principal has too many sessions open.
+        """
+        session_id = secrets.token_hex(16)
+        first = new_object()
+        limits = self.limits
+
+        def unit(tx: Transaction) -> None:
+            if count_open_sessions(tx, principal.id, limits.sessions_at_most) >= limits.sessions_at_most:
+                raise TooManyRequests(reason="open-uploads", limit=limits.sessions_at_most)
+            repository_id = ensure_repository(tx, name, actor_of(principal))
+            open_session(tx, session_id, repository_id, principal.id, algorithm, first, limits.session_lifetime)
+
+        await self.database.write(unit)
+        return session_id
+
+
+class _Feed:
+    """A body cut into segments, each of which ends where a checkpoint is due.
+
+    A failure of the body, such as a client that vanished, ends the running segment in order; it is kept in
+    ``failure``, so that what came before it can be made durable first.
+    """
+
+    def __init__(self, body: AsyncIterator[bytes], limits: UploadLimits, room: int) -> None:
+        self._body = body
+        self._limits = limits
+        self._room = room
+        self.ended = False
+        self.failure: Exception | None = None
+
+    async def segment(self) -> AsyncGenerator[bytes, None]:
+        """The next bytes, up to the point where a checkpoint is due or the body ends."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._limits.checkpoint_interval.total_seconds()
+        length = 0
+        while length < self._limits.checkpoint_bytes and loop.time() < due:
+            try:
+                chunk = await anext(self._body, None)
+            except Exception as failure:  # noqa: BLE001  whatever it is, it is raised again after the checkpoint
+                self.failure, self.ended = failure, True
+                return
+            if chunk is None:
+                self.ended = True
+                return
+            length += len(chunk)
+            self._room -= len(chunk)
+            if self._room < 0:
+                self.failure, self.ended = BlobTooLarge(limit=self._limits.blob_bytes_at_most), True
+                return
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A session after a body was written to it, and the hash over all its bytes.
+
+    All ``session.offset`` bytes are durable; the row counts the first ``recorded`` of them.
+    """
+
+    session: UploadSession
+    digester: ResumableHash
+    recorded: int
+
+    def grown_to(self, length: int) -> Self:
+        """The same with the session's last object ``length`` bytes long."""
+        *others, last = self.session.objects
+        offset = self.session.offset - last.size + length
+        objects = (*others, replace(last, size=length))
+        return replace(self, session=replace(self.session, offset=offset, objects=objects))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteUpload:
+    """Append a chunk or a stream to an upload session (end-5, and the body of end-6)."""
+
+    database: Database
+    store: BlobStore
+    limits: UploadLimits
+
+    async def __call__(
+        self,
+        principal: Principal,
+        name: RepositoryName,
+        session_id: str,
+        start: int | None,
+        body: AsyncIterator[bytes],
+        *,
+        closing: bool = False,
+    ) -> Written:
+        """Write ``body`` from the session's end on, which ``start`` must be if given; all of it is durable on return.
+
+        With ``closing`` the last checkpoint is left to the caller, whose own transaction ends the session. Raises BlobUploadUnknown; UploadRangeInvalid if ``start`` is elsewhere or another writer took over; StoreFull,
+        StoreUnavailable and what the body raises, after what came before is durable.
+        """
+        session = await self.database.write(lambda tx: self._claim(tx, principal, name, session_id, start))
+        written = Written(session, await resume_hash(self.store, session), session.offset)
+        feed = _Feed(body, self.limits, self.limits.blob_bytes_at_most - session.offset)
+        while not feed.ended:
+            written = await self._write_segment(written, feed)
+            if not (closing and feed.ended and feed.failure is None):
+                written = await self._checkpoint(written, writing=not feed.ended)
+        if feed.failure is not None:
+            raise feed.failure
+        return written
+
+    def _claim(
+        self, tx: Transaction, principal: Principal, name: RepositoryName, session_id: str, start: int | None
+    ) -> UploadSession:
+        session = load_open_session(tx, name, session_id, principal, lock=True)
+        if start is not None and start != session.offset:
+            raise UploadRangeInvalid(offset=session.offset)
+        if session.writing:
+            # The last writer may be alive and still appending: its object is left to it from here on.
+            fresh = new_object()
+            add_object(tx, session.id, len(session.objects), fresh)
+            session = replace(session, objects=(*session.objects, fresh))
+        return claim_session(tx, session)
+
+    async def _write_segment(self, written: Written, feed: _Feed) -> Written:
+        piece = written.session.objects[-1]
+        chunks = hashed(batched(feed.segment()), written.digester)
+        try:
+            length = await self.store.append(piece.key, piece.size, chunks)
+            await self.store.sync(piece.key)
+        except (StoreFull, StoreUnavailable):
+            await self._cut_back(written)
+            raise
+        return written.grown_to(length)
+
+    async def _checkpoint(self, written: Written, *, writing: bool) -> Written:
+        state = written.digester.state()
+        lifetime = self.limits.session_lifetime
+
+        def unit(tx: Transaction) -> None:
+            if not checkpoint_session(tx, written.session, state, writing=writing, lifetime=lifetime):
+                current = find_session(tx, written.session.id)
+                if current is None or current.finished_digest is not None:
+                    raise BlobUploadUnknown
+                raise UploadRangeInvalid(offset=current.offset, reason="taken-over")
+
+        await self.database.write(unit)
+        return replace(written, recorded=written.session.offset)
+
+    async def _cut_back(self, written: Written) -> None:
+        """Give back the room of bytes that are not part of any checkpoint, as far as the store lets us."""
+        piece = written.session.objects[-1]
+        with contextlib.suppress(StoreFull, StoreUnavailable):
+            await self.store.append(piece.key, piece.size, _nothing())
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """Say how far an upload is durable (end-13)."""
+
+    database: Database
+
+    async def __call__(self, principal: Principal, name: RepositoryName, session_id: str) -> int:
+        """The session's offset in bytes; raises BlobUploadUnknown."""
+        session = await self.database.read(lambda tx: load_open_session(tx, name, session_id, principal))
+        return session.offset
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUpload:
+    """End an upload session and free its bytes (end-14)."""
+
+    database: Database
+    store: BlobStore
+
+    async def __call__(self, principal: Principal, name: RepositoryName, session_id: str) -> None:
+        """Discard the session; raises BlobUploadUnknown."""
+        session = await self.database.read(lambda tx: load_open_session(tx, name, session_id, principal))
+        await discard_session(self.database, self.store, session)
+
+
+async def digest_of(store: BlobStore, written: Written, wanted: Digest) -> Digest:
+    """The digest of a session's bytes in the algorithm of ``wanted``; another one than was hashed reads them again."""
+    if written.session.algorithm is wanted.algorithm:
+        return written.digester.digest()
+    return (await rehash(store, written.session, wanted.algorithm)).digest()
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    return
+    yield b""

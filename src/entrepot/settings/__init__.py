@@ -1,0 +1,29 @@
+"""The settings of a server: every option once, read from flags, environment and file."""
+
+from entrepot.settings.addresses import Address, DatabaseUrl
+from entrepot.settings.catalogue import Option, is_masked, json_schema, options, value_of
+from entrepot.settings.layers import DEFAULT_ORIGIN, Loaded, load_settings
+from entrepot.settings.options import Anonymous, Form, LogFormat, LogLevel, Settings
+from entrepot.settings.problems import Problem, SettingsError
+from entrepot.settings.reachability import check_reachable
+
+__all__ = [
+    "DEFAULT_ORIGIN",
+    "Address",
+    "Anonymous",
+    "DatabaseUrl",
+    "Form",
+    "Loaded",
+    "LogFormat",
+    "LogLevel",
+    "Option",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "check_reachable",
+    "is_masked",
+    "json_schema",
+    "load_settings",
+    "options",
+    "value_of",
+]

@@ -1,0 +1,121 @@
+"""Where things are on the network: listeners, the database, the public URL."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+MASK: Final = "********"
+
+_WANTS_ADDRESS = 'wants HOST:PORT such as "127.0.0.1:5000", "0.0.0.0:5000" or "[::1]:5000"'
+_WANTS_DATABASE = 'wants "sqlite:////absolute/path" or "postgresql://user:password@host/database"'
+_WANTS_ENCODED = "has an @ or # outside its host part; write such characters of a password percent-encoded"
+_WANTS_URL = 'wants "https://HOST" or "https://HOST:PORT" without a path'
+_PORT_AT_MOST = 65535
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})")
+_URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+_PASSWORD_PARAMETER = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|secret|token)[^=&]*=)[^&]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, by name or number, and a TCP port; port 0 lets the system choose a free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``HOST:PORT``, IPv6 in brackets; raises ValueError."""
+        found = _ADDRESS.fullmatch(text)
+        if found is None or int(found[3]) > _PORT_AT_MOST:
+            raise ValueError(_WANTS_ADDRESS)
+        if found[1]:
+            try:
+                ip_address(found[1])
+            except ValueError:
+                raise ValueError(_WANTS_ADDRESS) from None
+        return cls(found[1] or found[2], int(found[3]))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DatabaseUrl:
+    """Where the metadata lies; its password shows only in ``reveal``."""
+
+    _text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``sqlite:///PATH`` or ``postgresql://…``; a relative path is made absolute. Raises ValueError."""
+        scheme, separator, rest = text.partition("://")
+        if not separator or not text.isprintable():
+            raise ValueError(_WANTS_DATABASE)
+        if scheme == "sqlite":
+            if not rest.startswith("/") or rest in {"/", "/:memory:"} or "?" in rest:
+                raise ValueError(_WANTS_DATABASE)
+            return cls.of_file(Path(rest[1:]))
+        if scheme not in {"postgresql", "postgres"}:
+            raise ValueError(_WANTS_DATABASE)
+        parts = urlsplit(f"postgresql://{rest}")
+        if "@" in parts.path + parts.query + parts.netloc.rpartition("@")[0] or "#" in rest:
+            raise ValueError(_WANTS_ENCODED)
+        return cls(f"postgresql://{rest}")
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """The SQLite database in a file."""
+        return cls(f"sqlite:///{path.absolute()}")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of an SQLite database; None for PostgreSQL."""
+        _, is_sqlite, path = self._text.partition("sqlite:///")
+        return Path(path) if is_sqlite else None
+
+    @property
+    def has_password(self) -> bool:
+        """Whether showing the whole text would show a password."""
+        return str(self) != self._text
+
+    def reveal(self) -> str:
+        """The whole text, password and all."""
+        return self._text
+
+    def __str__(self) -> str:
+        if self.sqlite_file is not None:
+            return self._text
+        parts = urlsplit(self._text)
+        login, at, host = parts.netloc.rpartition("@")
+        user, colon, _ = login.partition(":")
+        netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
+        return parts._replace(netloc=netloc, query=_PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", parts.query)).geturl()
+
+    def __repr__(self) -> str:
+        return f"DatabaseUrl({str(self)!r})"
+
+
+def parse_public_url(text: str) -> str:
+    """Read an ``http`` or ``https`` origin, without a slash at its end; raises ValueError."""
+    origin = text.removesuffix("/")
+    if not _URL.fullmatch(origin) or (urlsplit(origin).hostname is None):
+        raise ValueError(_WANTS_URL)
+    try:
+        port = urlsplit(origin).port
+    except ValueError:
+        raise ValueError(_WANTS_URL) from None
+    if port == 0:
+        raise ValueError(_WANTS_URL)
+    return origin

@@ -1,0 +1,476 @@
+"""Every option once: its name, type, unit, bounds, default, and one sentence about it."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, StrEnum, auto
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from entrepot.settings.addresses import Address, DatabaseUrl, parse_public_url
+from entrepot.settings.quantities import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    WANTS_DURATION,
+    WANTS_SIZE,
+    parse_duration,
+    parse_size,
+    render_duration,
+    render_size,
+)
+
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
+_TIB: Final = 1 << 40
+_WANTS_PATH = "wants a path of printable characters without a question mark"
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
+
+class Form(Enum):
+    """How an option's value is written."""
+
+    ADDRESS = auto()
+    DIRECTORY = auto()
+    FILE = auto()
+    DATABASE = auto()
+    URL = auto()
+    TEXT = auto()
+    CHOICE = auto()
+    NUMBER = auto()
+    SWITCH = auto()
+    DURATION = auto()
+    SIZE = auto()
+    RATE = auto()
+    NETWORKS = auto()
+
+
+class Mark(Enum):
+    """What else is to be known about an option."""
+
+    FLAG = auto()
+    """It can be given on the command line."""
+    SECRET = auto()
+    """It may hold a secret: masked when shown, and readable from a file named by a variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """In words, the default of an option that follows from others or from the machine."""
+
+    words: str
+
+
+class Anonymous(StrEnum):
+    """What a client without credentials may do."""
+
+    NONE = "none"
+    PULL = "pull"
+    PUSH = "push"
+
+
+class LogLevel(StrEnum):
+    """From which severity on events are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError(WANTS_DURATION)
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return parse_size(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(WANTS_SIZE)
+
+
+def _address(value: object) -> Address:
+    return value if isinstance(value, Address) else Address.parse(_text(value))
+
+
+def _database(value: object) -> DatabaseUrl:
+    return value if isinstance(value, DatabaseUrl) else DatabaseUrl.parse(_text(value))
+
+
+def _public_url(value: object) -> str:
+    return parse_public_url(_text(value))
+
+
+def _path(value: object) -> Path:
+    path = value if isinstance(value, Path) else Path(_text(value))
+    if not value or not str(path).isprintable() or "?" in str(path):
+        raise ValueError(_WANTS_PATH)
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # ~user without such a user
+        raise ValueError(_WANTS_PATH) from None
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(_text(value))
+    except ValueError:
+        message = 'wants networks such as "10.0.0.0/8" or "fd00::/8", without host bits'
+        raise ValueError(message) from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        message = "wants text in quotes"
+        raise ValueError(message)  # noqa: TRY004  pydantic takes a ValueError for a refusal
+    return value
+
+
+_AS_TEXT = PlainSerializer(str, return_type=str)
+_TEXT_SCHEMA = WithJsonSchema({"type": "string"})
+
+Duration: TypeAlias = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(render_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+    Form.DURATION,
+]
+Size: TypeAlias = Annotated[
+    int,
+    Strict(),
+    BeforeValidator(_size),
+    PlainSerializer(render_size, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}),
+    Form.SIZE,
+]
+Count: TypeAlias = Annotated[int, Strict(), Form.NUMBER]
+Switch: TypeAlias = Annotated[bool, Strict(), Form.SWITCH]
+_AddressValue: TypeAlias = Annotated[Address, BeforeValidator(_address), _AS_TEXT, _TEXT_SCHEMA]
+_PathValue: TypeAlias = Annotated[Path, BeforeValidator(_path), _AS_TEXT, _TEXT_SCHEMA]
+_UrlValue: TypeAlias = Annotated[str, BeforeValidator(_public_url), _TEXT_SCHEMA]
+_DatabaseValue: TypeAlias = Annotated[DatabaseUrl, BeforeValidator(_database), _AS_TEXT, _TEXT_SCHEMA]
+_NetworkValue: TypeAlias = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), _AS_TEXT, _TEXT_SCHEMA]
+
+
+def default_data_directory(environ: Mapping[str, str], user_id: int) -> Path:
+    """Where data lies when nobody says: for root below /var/lib, else in the user's data directory (XDG)."""
+    if user_id == 0:
+        return Path("/var/lib/entrepot")
+    base = environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base.startswith("/") else Path("~/.local/share").expanduser()) / "entrepot"
+
+
+def _default_data() -> Path:
+    return default_data_directory(os.environ, os.geteuid())
+
+
+def _default_database(validated: Mapping[str, object]) -> DatabaseUrl:
+    data = validated["data"]
+    assert isinstance(data, Path)
+    return DatabaseUrl.of_file(data / "entrepot.db")
+
+
+def _default_service(validated: Mapping[str, object]) -> str:
+    url = validated["public_url"]
+    return urlsplit(url).netloc if isinstance(url, str) else "entrepot"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+
+class Admin(_Section):
+    """The first administrator."""
+
+    password_file: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
+        None,
+        description="File with the first password of the user `admin`, read once when there is no user yet; "
+        "without it one is made on SQLite, on PostgreSQL it must be given.",
+    )
+
+
+class Tokens(_Section):
+    """The tokens that clients get for their credentials."""
+
+    lifetime: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(minutes=1),  # Docker's token specification: never less than 60 seconds, for old clients
+        le=timedelta(hours=24),
+        description="How long a token is valid.",
+    )
+    key_file: Annotated[_PathValue | None, Form.FILE] = Field(
+        None,
+        description="File with the key that encrypts the tokens' signing key in the database; "
+        "without it the signing key lies there as it is.",
+    )
+
+
+class Uploads(_Section):
+    """Blob uploads."""
+
+    session_lifetime: Duration = Field(
+        timedelta(days=7),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=90),
+        description="How long an upload session can be continued after it was last written to.",
+    )
+    lease: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=90),
+        description="How long pushed content stays that no manifest or tag refers to; "
+        "longer than the slowest push of a whole image.",
+    )
+    checkpoint_bytes: Size = Field(
+        64 * _MIB,
+        ge=64 * _KIB,
+        le=_GIB,
+        description="After how many bytes of a body what arrived is made durable, so that an upload can go on from there.",
+    )
+    checkpoint_interval: Duration = Field(
+        timedelta(seconds=5),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(minutes=5),
+        description="After how much time within a body what arrived is made durable.",
+    )
+    blob_bytes_at_most: Size = Field(
+        _TIB, ge=_MIB, le=1024 * _TIB, description="The largest blob that can be pushed; more is refused with 413."
+    )
+    retry_window: Duration = Field(
+        timedelta(minutes=10),
+        ge=timedelta(),
+        le=timedelta(hours=24),
+        description="How long a finished upload answers its last request again, for clients that lost the answer.",
+    )
+    sessions_at_most_per_principal: Count = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="How many open upload sessions one user may have; more is refused with 429.",
+    )
+
+
+class Manifests(_Section):
+    """Manifests and indexes."""
+
+    bytes_at_most: Size = Field(
+        4 * _MIB,
+        ge=64 * _KIB,
+        le=64 * _MIB,
+        description="The largest manifest that can be pushed; more is refused with 413.",
+    )
+    cache_bytes: Size = Field(
+        64 * _MIB, ge=0, le=64 * _GIB, description="Memory of each worker for manifests that were pulled before."
+    )
+
+
+class Lists(_Section):
+    """Lists of tags, repositories and referrers."""
+
+    page: Count = Field(100, ge=1, le=10_000, description="How many entries a page has when the client does not say.")
+    page_at_most: Count = Field(1000, ge=1, le=10_000, description="How many entries a page has at most.")
+
+    @field_validator("page_at_most")
+    @classmethod
+    def _no_page_is_larger(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("page", 0):
+            message = "is less than lists.page"
+            raise ValueError(message)
+        return value
+
+
+class Http(_Section):
+    """What one connection may cost."""
+
+    header_bytes: Size = Field(
+        32 * _KIB, ge=4 * _KIB, le=_MIB, description="Request line and headers together; more is refused with 431."
+    )
+    header_timeout: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(minutes=10),
+        description="How long a client may take to send the headers of a request.",
+    )
+    idle_timeout: Duration = Field(
+        timedelta(seconds=75),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(hours=1),
+        description="How long a connection may wait between two requests.",
+    )
+    minimum_rate: Annotated[Size, Form.RATE] = Field(
+        _KIB,
+        ge=0,
+        le=100 * _MIB,
+        description="Bytes per second below which a sender or reader is cut off; 0 lets everyone be as slow as they like.",
+    )
+    rate_window: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(hours=1),
+        description="Over how much time the minimum rate is measured.",
+    )
+    graceful_stop: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(),
+        le=timedelta(hours=1),
+        description="How long running requests may go on after the server was told to stop.",
+    )
+    connections_at_most: Count = Field(
+        4096,
+        ge=1,
+        le=1_000_000,
+        description="Open connections of each worker; a further one is answered with 503.",
+    )
+
+
+class Storage(_Section):
+    """The store of blobs."""
+
+    reserve: Size = Field(
+        64 * _MIB,
+        ge=0,
+        le=_TIB,
+        description="Free space below which uploads are refused with 507, so that the database can still write.",
+    )
+    allow_network_filesystem: Switch = Field(
+        default=False,
+        description="Start even if an SQLite database lies on a network file system, where its locks may not hold.",
+    )
+
+
+class Log(_Section):
+    """The log."""
+
+    level: Annotated[LogLevel, Form.CHOICE] = Field(
+        LogLevel.INFO, description="From which severity on events are logged."
+    )
+    format: Annotated[LogFormat, Form.CHOICE] = Field(
+        LogFormat.JSON, description="One JSON object per line, or text to be read by people."
+    )
+
+
+class Tls(_Section):
+    """TLS of the server itself; a proxy in front may do it instead."""
+
+    certificate: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
+        None, description="File with the certificate chain in PEM, the server's own first."
+    )
+    key: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
+        None, description="File with the private key of the certificate in PEM.", validate_default=True
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _goes_with_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if "certificate" in info.data and (value is None) != (info.data["certificate"] is None):
+            message = "tls.certificate and tls.key are given both or neither"
+            raise ValueError(message)
+        return value
+
+
+class Settings(_Section):
+    """All that can be set about a server; immutable, and without secrets in its representation."""
+
+    listen: Annotated[_AddressValue, Form.ADDRESS, Mark.FLAG] = Field(
+        Address("127.0.0.1", 5000), description="Where clients reach the registry."
+    )
+    ops_listen: Annotated[_AddressValue | None, Form.ADDRESS, Mark.FLAG] = Field(
+        None,
+        description="Where health and metrics answer without credentials, such as `127.0.0.1:5001`; not for the public.",
+    )
+    data: Annotated[
+        _PathValue, Form.DIRECTORY, Mark.FLAG, Computed("`$XDG_DATA_HOME/entrepot`, for root `/var/lib/entrepot`")
+    ] = Field(
+        default_factory=_default_data, description="Directory of everything that the registry keeps; made when missing."
+    )
+    database: Annotated[
+        _DatabaseValue, Form.DATABASE, Mark.FLAG, Mark.SECRET, Computed("SQLite: `entrepot.db` in the data directory")
+    ] = Field(
+        default_factory=_default_database,
+        description="Where the metadata lies: `sqlite:////absolute/path` or `postgresql://user:password@host/database`.",
+    )
+    anonymous: Annotated[Anonymous, Form.CHOICE, Mark.FLAG] = Field(
+        Anonymous.NONE, description="What clients without credentials may do; `push` includes pull."
+    )
+    workers: Annotated[Count, Mark.FLAG] = Field(1, ge=1, le=128, description="How many processes serve requests.")
+    public_url: Annotated[_UrlValue | None, Form.URL, Mark.FLAG] = Field(
+        None,
+        description="The address under which clients know the registry, such as `https://registry.example.com`; "
+        "then it stands in redirects and challenges.",
+    )
+    path_prefix: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
+        "", description="A path before `/v2/`, such as `/registry`, for proxies that pass it on."
+    )
+    service: Annotated[
+        str, BeforeValidator(_text), Form.TEXT, Computed("host and port of `public_url`, else `entrepot`")
+    ] = Field(default_factory=_default_service, description="The registry's name in tokens (their audience).")
+    trusted_proxies: Annotated[tuple[_NetworkValue, ...], Form.NETWORKS] = Field(
+        (),
+        description="Networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+        max_length=256,
+    )
+    admin: Admin = Admin()
+    tokens: Tokens = Tokens()
+    uploads: Uploads = Uploads()
+    manifests: Manifests = Manifests()
+    lists: Lists = Lists()
+    http: Http = Http()
+    storage: Storage = Storage()
+    log: Log = Log()
+    tls: Tls = Tls()
+
+    @field_validator("ops_listen")
+    @classmethod
+    def _has_a_port_of_its_own(cls, value: Address | None, info: ValidationInfo) -> Address | None:
+        listen = info.data.get("listen")
+        if value is not None and isinstance(listen, Address) and value.port == listen.port != 0:
+            message = "has the same port as listen"
+            raise ValueError(message)
+        return value
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _is_a_plain_path(cls, value: str) -> str:
+        if not _PREFIX.fullmatch(value):
+            message = 'wants a path such as "/registry", without a slash at its end'
+            raise ValueError(message)
+        return value
+
+    @field_validator("service")
+    @classmethod
+    def _can_stand_in_a_challenge(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._:/\[\]-]{1,255}", value):
+            message = "wants a name of letters, digits and . _ : / -"
+            raise ValueError(message)
+        return value

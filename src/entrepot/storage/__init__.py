@@ -1,0 +1,25 @@
+"""Stored bytes: the port, its back ends on files and in memory, and hashing that can be resumed."""
+
+from entrepot.storage.chunks import batched
+from entrepot.storage.errors import HashStateUnusable, KeyInvalid, ObjectUnknown, StoreFull, StoreUnavailable
+from entrepot.storage.filesystem import FilesystemBlobStore
+from entrepot.storage.hashing import ResumableHash, hashed, self_test
+from entrepot.storage.keys import new_key
+from entrepot.storage.memory import MemoryBlobStore
+from entrepot.storage.port import BlobStore
+
+__all__ = [
+    "BlobStore",
+    "FilesystemBlobStore",
+    "HashStateUnusable",
+    "KeyInvalid",
+    "MemoryBlobStore",
+    "ObjectUnknown",
+    "ResumableHash",
+    "StoreFull",
+    "StoreUnavailable",
+    "batched",
+    "hashed",
+    "new_key",
+    "self_test",
+]

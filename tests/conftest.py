@@ -1,0 +1,3 @@
+"""Every test has the fixtures of ``harness``."""
+
+pytest_plugins = ["harness.fixtures"]

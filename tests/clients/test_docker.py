@@ -11,9 +11,6 @@ import pytest
 from clients.engine import Docker
 from harness.registry import ADMIN, LiveRegistry
 
-# One engine serves all of these tests.
-pytestmark = pytest.mark.xdist_group("docker")
-
 DOCKERFILE = """
 FROM scratch
 ADD base-files.tar /
@@ -28,7 +25,7 @@ CMD ["/bin/sh"]
 LAYERS = 5
 
 PUSHED = re.compile(r"digest: (sha256:[0-9a-f]{64}) size: \d+")
-REFUSED = re.compile("unauthorized|denied|no basic auth credentials|authentication required", re.IGNORECASE)
+REFUSED = re.compile(r"unauthorized|denied|no basic auth credentials|authentication required", re.IGNORECASE)
 
 
 def log_in(docker: Docker, registry: LiveRegistry) -> None:

@@ -10,8 +10,7 @@ from clients.image import Layout
 from harness.programs import find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
 
-
-REFUSED = re.compile("unauthorized|denied", re.IGNORECASE)
+REFUSED = re.compile(r"unauthorized|denied", re.IGNORECASE)
 
 
 class Skopeo:

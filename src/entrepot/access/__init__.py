@@ -3,7 +3,10 @@
 from entrepot.access.authenticate import Authenticator
 from entrepot.access.authorize import Authorizer
 from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_challenge
+from entrepot.access.database_users import DatabaseUsers
 from entrepot.access.decide import AnonymousAccess, Rules, decide
+from entrepot.access.first_admin import ADMIN, FirstPasswordMissing, PasswordFileUnusable, ensure_admin
+from entrepot.access.keyring import load_signing_keys
 from entrepot.access.passwords import Passwords, generate_password
 from entrepot.access.port import Clock, StoredUser, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
@@ -15,6 +18,7 @@ from entrepot.access.signing_key import SigningKey, SigningKeyInvalid
 from entrepot.access.tokens import IssuedToken, TokenIssuer, TokenVerifier
 
 __all__ = [
+    "ADMIN",
     "ANONYMOUS",
     "CATALOG",
     "METRICS",
@@ -25,8 +29,11 @@ __all__ = [
     "Caller",
     "ChallengeError",
     "Clock",
+    "DatabaseUsers",
+    "FirstPasswordMissing",
     "Grant",
     "IssuedToken",
+    "PasswordFileUnusable",
     "Passwords",
     "Principal",
     "PrincipalKind",
@@ -45,8 +52,10 @@ __all__ = [
     "basic_challenge",
     "bearer_challenge",
     "decide",
+    "ensure_admin",
     "generate_password",
     "is_sealed",
+    "load_signing_keys",
     "parse_scopes",
     "render_scopes",
     "seal",

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 _Error = TypeVar("_Error", bound=RegistryError)
 
 
-class ClientGone(ConnectionError):  # ruff: ignore[error-suffix-on-exception-name]  named as the registry's errors are
+class ClientGone(ConnectionError):
     """The client went away before its request or its answer was complete; there is nobody to answer.
 
     ``code`` stands in the access log where the code of a refusal would.
@@ -237,6 +237,8 @@ class ErrorAnswers:
         except Exception as error:
             answer = RegistryError(request_id=observation.request_id)
             logger.error("unexpected error", exc_info=error)  # ruff: ignore[error-instead-of-exception]  same form as above
+        else:
+            return
         observation.note(answer)
         if not begun:
             await _send(answer_of(answer), scope, receive, send)

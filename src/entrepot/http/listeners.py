@@ -171,6 +171,7 @@ async def _live(lifespan: Callable[[], AbstractAsyncContextManager[None]], recei
             await send({"type": "lifespan.startup.complete"})
             await receive()
     except Exception as error:
-        await send({"type": f"lifespan.{'shutdown' if started else 'startup'}.failed", "message": str(error)})
+        event = "lifespan.shutdown.failed" if started else "lifespan.startup.failed"
+        await send({"type": event, "message": str(error), "error": error})
         raise
     await send({"type": "lifespan.shutdown.complete"})

@@ -1,4 +1,4 @@
-"""The registry's rows, on SQLite or PostgreSQL: what exists, who may, what is under way."""
+"""The registry's rows: transactions, queries and the schema, on SQLite and PostgreSQL alike."""
 
 from entrepot.metadata.actors import Actor, record_audit
 from entrepot.metadata.blobs import (
@@ -18,6 +18,7 @@ from entrepot.metadata.blobs import (
     store_blob,
     unlink_blob,
 )
+from entrepot.metadata.dialect import Dialect
 from entrepot.metadata.manifests import (
     StoredManifest,
     extend_manifest_lease,
@@ -28,6 +29,7 @@ from entrepot.metadata.manifests import (
     remove_manifest,
     store_manifest,
 )
+from entrepot.metadata.opening import open_database
 from entrepot.metadata.port import (
     BlobKey,
     CommitNotDurable,
@@ -54,6 +56,7 @@ from entrepot.metadata.port import (
 )
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.repositories import ensure_repository, find_repository, list_repositories
+from entrepot.metadata.schema import check, current, upgrade
 from entrepot.metadata.signing_keys import add_first_signing_key, list_signing_keys
 from entrepot.metadata.tables import DEFAULT_STORE
 from entrepot.metadata.tags import create_tag, find_tag, list_tags, move_tag, remove_tag, tags_on
@@ -64,6 +67,7 @@ from entrepot.metadata.uploads import (
     checkpoint_session,
     claim_session,
     count_open_sessions,
+    count_uploads,
     find_session,
     finish_session,
     open_session,
@@ -88,6 +92,7 @@ __all__ = [
     "Database",
     "DatabaseUnsuitable",
     "DatabaseUrlInvalid",
+    "Dialect",
     "EncodingUnsuitable",
     "ForeignKeyViolation",
     "HotReads",
@@ -114,10 +119,13 @@ __all__ = [
     "add_user",
     "blob_pieces",
     "bury_objects",
+    "check",
     "checkpoint_session",
     "claim_session",
     "count_open_sessions",
+    "count_uploads",
     "create_tag",
+    "current",
     "ensure_repository",
     "extend_link_lease",
     "extend_manifest_lease",
@@ -144,6 +152,7 @@ __all__ = [
     "mark_damaged",
     "move_access_version",
     "move_tag",
+    "open_database",
     "open_session",
     "read_payload",
     "record_audit",
@@ -158,4 +167,5 @@ __all__ = [
     "store_manifest",
     "tags_on",
     "unlink_blob",
+    "upgrade",
 ]

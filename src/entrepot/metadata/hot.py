@@ -64,9 +64,7 @@ def manifest_of(rows: Sequence[Sequence[Any]]) -> ResolvedManifest:
         None if repository is None else RepositoryKey(repository, project),
         None
         if manifest is None
-        else ManifestKey(
-            manifest, digest_from_bytes(digest), media_type, size, instant_from_microseconds(lease_until)
-        ),
+        else ManifestKey(manifest, digest_from_bytes(digest), media_type, size, instant_from_microseconds(lease_until)),
     )
 
 

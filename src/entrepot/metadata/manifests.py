@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, select, update
 
 from entrepot.metadata.actors import Actor
 from entrepot.metadata.tables import manifest_blobs, manifest_children, manifests, tags
@@ -124,7 +124,7 @@ def remove_manifest(tx: Transaction, manifest_id: int) -> None:
     tx.execute(delete(manifests).where(manifests.c.id == manifest_id))
 
 
-def _is_referenced():  # type: ignore[no-untyped-def]
+def _is_referenced() -> ColumnElement[bool]:
     return or_(
         exists().where(tags.c.repository_id == manifests.c.repository_id, tags.c.manifest_id == manifests.c.id),
         exists().where(

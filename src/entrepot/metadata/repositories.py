@@ -40,7 +40,8 @@ def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> in
         )
         .on_conflict_do_nothing(index_elements=["name"])
     )
-    return tx.execute(_FIND, {"repository_name": name.text}).scalar_one()
+    made: int = tx.execute(_FIND, {"repository_name": name.text}).scalar_one()
+    return made
 
 
 def list_repositories(tx: Transaction, last: str, at_most: int) -> list[RepositoryName]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
+from typing_extensions import override
 
 from entrepot.oci import Algorithm, Digest
 
@@ -40,11 +41,13 @@ class DigestType(TypeDecorator[Digest]):
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: Digest | None, dialect: Dialect) -> bytes | None:  # ruff: ignore[unused-method-argument]  SQLAlchemy's signature
+    @override
+    def process_bind_param(self, value: Digest | None, dialect: Dialect) -> bytes | None:
         """To the column."""
         return None if value is None else digest_to_bytes(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> Digest | None:  # ruff: ignore[unused-method-argument]  SQLAlchemy's signature
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Digest | None:
         """From the column."""
         return None if value is None else digest_from_bytes(bytes(value))
 
@@ -55,11 +58,13 @@ class InstantType(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # ruff: ignore[unused-method-argument]  SQLAlchemy's signature
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """To the column."""
         return None if value is None else instant_to_microseconds(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # ruff: ignore[unused-method-argument]  SQLAlchemy's signature
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """From the column."""
         return None if value is None else instant_from_microseconds(value)
 

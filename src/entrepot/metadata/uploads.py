@@ -47,6 +47,13 @@ def count_open_sessions(tx: Transaction, principal: str, at_most: int) -> int:
     return tx.execute(select(func.count()).select_from(some)).scalar_one()
 
 
+def count_uploads(tx: Transaction) -> int:
+    """How many sessions are open, for the operator."""
+    return tx.execute(
+        select(func.count()).select_from(upload_sessions).where(upload_sessions.c.finished_digest.is_(None))
+    ).scalar_one()
+
+
 def open_session(
     tx: Transaction,
     session_id: str,

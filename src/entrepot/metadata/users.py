@@ -1,8 +1,8 @@
 """Local users."""
 
 import secrets
-from datetime import datetime
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Select, select, update
 

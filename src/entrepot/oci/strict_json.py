@@ -28,7 +28,7 @@ _STEPS = {"[": 1, "]": -1}
 _NO_BRACKET = re.compile(r"[^\[\]]+")
 
 
-class _DuplicateKey(Exception):  # ruff: ignore[error-suffix-on-exception-name]  it is a finding of the decoder, not an error of this program
+class _DuplicateKey(Exception):
     pass
 
 
@@ -39,7 +39,7 @@ class _Duplicated:
     key: str
 
 
-class _Constant(Exception):  # ruff: ignore[error-suffix-on-exception-name]  likewise
+class _Constant(Exception):
     pass
 
 

@@ -1,8 +1,5 @@
 """The protocol's uses: resolve, pull, push, mount, tag, list, delete."""
 
-from dataclasses import dataclass
-
-from entrepot.metadata import HotReads
 from entrepot.registry.deletions import DeleteBlob, DeleteManifest, DeleteTag
 from entrepot.registry.finish_upload import FinishUpload
 from entrepot.registry.limits import UploadLimits
@@ -11,29 +8,7 @@ from entrepot.registry.mount_blob import MountBlob
 from entrepot.registry.pulls import ManifestCache, PullBlob, PullManifest
 from entrepot.registry.push_manifest import Condition, ManifestPush, PushedManifest, PushManifest
 from entrepot.registry.uploads import CancelUpload, StartUpload, UploadStatus, WriteUpload
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """Everything that a client of the registry can ask for."""
-
-    hot: HotReads
-    pull_manifest: PullManifest
-    pull_blob: PullBlob
-    start_upload: StartUpload
-    write_upload: WriteUpload
-    finish_upload: FinishUpload
-    upload_status: UploadStatus
-    cancel_upload: CancelUpload
-    mount_blob: MountBlob
-    push_manifest: PushManifest
-    delete_tag: DeleteTag
-    delete_manifest: DeleteManifest
-    delete_blob: DeleteBlob
-    list_tags: ListTags
-    list_repositories: ListRepositories
-    list_referrers: ListReferrers
-
+from entrepot.registry.uses import Uses
 
 __all__ = [
     "CancelUpload",

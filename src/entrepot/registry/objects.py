@@ -31,7 +31,7 @@ async def delete_buried(database: Database, store: BlobStore, objects: Sequence[
 async def read_objects(
     store: BlobStore, objects: Sequence[StoredObject], start: int, stop: int
 ) -> AsyncGenerator[bytes, None]:
-    """Bytes ``start`` to ``stop`` (exclusive) of the objects joined in order; raises ObjectUnknown as the store does."""
+    """Bytes ``start`` to ``stop`` (exclusive) of the objects in order; raises ObjectUnknown as the store does."""
     begin = 0
     for piece in objects:
         end = begin + piece.size

@@ -142,6 +142,11 @@ class _Feed:
         self.ended = False
         self.failure: Exception | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the body was passed on."""
+        return self.ended and self.failure is None
+
     async def segment(self) -> AsyncGenerator[bytes, None]:
         """The next bytes, up to the point where a checkpoint is due or the body ends."""
         loop = asyncio.get_running_loop()
@@ -150,7 +155,7 @@ class _Feed:
         while length < self._limits.checkpoint_bytes and loop.time() < due:
             try:
                 chunk = await anext(self._body, None)
-            except Exception as failure:  # noqa: BLE001  whatever it is, it is raised again after the checkpoint
+            except Exception as failure:  # ruff: ignore[blind-except]  whatever it is, it is raised again after the checkpoint
                 self.failure, self.ended = failure, True
                 return
             if chunk is None:
@@ -203,7 +208,8 @@ class WriteUpload:
     ) -> Written:
         """Write ``body`` from the session's end on, which ``start`` must be if given; all of it is durable on return.
 
-        With ``closing`` the last checkpoint is left to the caller, whose own transaction ends the session. Raises BlobUploadUnknown; UploadRangeInvalid if ``start`` is elsewhere or another writer took over; StoreFull,
+        With ``closing`` the last checkpoint is left to the caller, whose own transaction ends the session. Raises
+        BlobUploadUnknown; UploadRangeInvalid if ``start`` is elsewhere or another writer took over; StoreFull,
         StoreUnavailable and what the body raises, after what came before is durable.
         """
         session = await self.database.write(lambda tx: self._claim(tx, principal, name, session_id, start))
@@ -211,7 +217,7 @@ class WriteUpload:
         feed = _Feed(body, self.limits, self.limits.blob_bytes_at_most - session.offset)
         while not feed.ended:
             written = await self._write_segment(written, feed)
-            if not (closing and feed.ended and feed.failure is None):
+            if not (closing and feed.is_complete):
                 written = await self._checkpoint(written, writing=not feed.ended)
         if feed.failure is not None:
             raise feed.failure
@@ -294,6 +300,6 @@ async def digest_of(store: BlobStore, written: Written, wanted: Digest) -> Diges
     return (await rehash(store, written.session, wanted.algorithm)).digest()
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    return
-    yield b""
+async def _nothing() -> AsyncGenerator[bytes, None]:  # ruff: ignore[unused-async]  an empty iterator has nothing to wait for
+    for _ in ():
+        yield b""

@@ -1,7 +1,7 @@
 """The settings of a server: every option once, read from flags, environment and file."""
 
 from entrepot.settings.addresses import Address, DatabaseUrl
-from entrepot.settings.catalogue import Option, is_masked, json_schema, options, value_of
+from entrepot.settings.catalogue import Option, Written, is_masked, json_schema, options, value_of
 from entrepot.settings.layers import DEFAULT_ORIGIN, Loaded, load_settings
 from entrepot.settings.options import Anonymous, Form, LogFormat, LogLevel, Settings
 from entrepot.settings.problems import Problem, SettingsError
@@ -20,6 +20,7 @@ __all__ = [
     "Problem",
     "Settings",
     "SettingsError",
+    "Written",
     "check_reachable",
     "is_masked",
     "json_schema",

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 MASK: Final = "********"
 
 _WANTS_ADDRESS = 'wants HOST:PORT such as "127.0.0.1:5000", "0.0.0.0:5000" or "[::1]:5000"'
@@ -47,6 +49,7 @@ class Address:
         except ValueError:
             return self.host == "localhost"
 
+    @override
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -94,6 +97,7 @@ class DatabaseUrl:
         """The whole text, password and all."""
         return self._text
 
+    @override
     def __str__(self) -> str:
         if self.sqlite_file is not None:
             return self._text
@@ -103,6 +107,7 @@ class DatabaseUrl:
         netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
         return parts._replace(netloc=netloc, query=_PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", parts.query)).geturl()
 
+    @override
     def __repr__(self) -> str:
         return f"DatabaseUrl({str(self)!r})"
 

@@ -5,15 +5,18 @@ from datetime import timedelta
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from entrepot.settings.addresses import MASK, DatabaseUrl
+from entrepot.settings.addresses import MASK
 from entrepot.settings.options import Computed, Form, Mark, Settings
 from entrepot.settings.quantities import WANTS_DURATION, WANTS_SIZE, render_duration, render_size
+
+Written: TypeAlias = str | bool | int | list[str] | None
+"""A value as a settings file has it; None for an option without one."""
 
 ENVIRONMENT_PREFIX: Final = "ENTREPOT_"
 
@@ -92,7 +95,7 @@ def options() -> tuple[Option, ...]:
     return tuple(_options_of(Settings, ""))
 
 
-def value_of(settings: Settings, option: Option) -> str | bool | int | list[str] | None:
+def value_of(settings: Settings, option: Option) -> Written:
     """The value in the form that a file has; a secret is masked."""
     value: object = settings
     for name in option.key.split("."):
@@ -119,7 +122,7 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _default_of(option: Option) -> str | bool | int | list[str] | None:
+def _default_of(option: Option) -> Written:
     model: type[BaseModel] = Settings
     *sections, name = option.key.split(".")
     for section in sections:
@@ -144,8 +147,8 @@ def _option(key: str, field: FieldInfo) -> Option:
     form = next(mark for mark in reversed(field.metadata) if isinstance(mark, Form))
     computed = next((mark.words for mark in field.metadata if isinstance(mark, Computed)), None)
     default = None if computed else _in_words(field.default, form)
-    bounds = {type(bound): bound for bound in field.metadata if isinstance(bound, Ge | Le)}
-    at_least, at_most = bounds.get(Ge), bounds.get(Le)
+    at_least = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    at_most = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
     choices = field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, Enum) else ()
     return Option(
         key=key,
@@ -153,8 +156,8 @@ def _option(key: str, field: FieldInfo) -> Option:
         description=field.description or "",
         default=default,
         default_words=computed,
-        at_least=None if at_least is None else _in_words(at_least.ge, form),
-        at_most=None if at_most is None else _in_words(at_most.le, form),
+        at_least=_in_words(at_least, form),
+        at_most=_in_words(at_most, form),
         choices=tuple(str(choice.value) for choice in choices),
         may_be_none=get_origin(field.annotation) in {Union, UnionType} and type(None) in get_args(field.annotation),
         is_secret=Mark.SECRET in field.metadata,
@@ -171,20 +174,20 @@ def _in_words(value: object, form: Form) -> str | None:
     return None if written is None else str(written)
 
 
-def _written(value: object, form: Form) -> str | bool | int | list[str] | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, timedelta):
-        return render_duration(value)
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, tuple):
-        return [str(entry) for entry in value]
-    if isinstance(value, int):
-        return render_size(value) if form in {Form.SIZE, Form.RATE} else value
-    if isinstance(value, DatabaseUrl):
-        return str(value)  # with its password masked
-    return str(value)
+def _written(value: object, form: Form) -> Written:
+    match value:
+        case None | bool():
+            return value
+        case timedelta():
+            return render_duration(value)
+        case tuple():
+            return [str(entry) for entry in value]
+        case int() if form not in {Form.SIZE, Form.RATE}:
+            return value
+        case int():
+            return render_size(value)
+        case _:
+            return str(value)  # of a database without its password
 
 
 def is_masked(value: object) -> bool:

@@ -23,9 +23,10 @@ _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _CLIENT_PREFIX = f"{ENVIRONMENT_PREFIX}CLIENT_"
-# Kubernetes and Docker links put these into a container's environment when a service is called "entrepot" or "entrepot-…".
+# Kubernetes puts these into the environment of a container beside a service called "entrepot" or "entrepot-…".
 _SERVICE_LINK = re.compile(
-    r"ENTREPOT_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+    r"ENTREPOT_(?:[A-Z0-9_]+_)?"
+    r"(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )
 
 
@@ -54,7 +55,7 @@ def load_settings(flags: Mapping[str, str], environ: Mapping[str, str], config_p
     """Read every layer and check each value; ``flags`` maps keys such as ``uploads.lease`` to what was typed.
 
     ``config_path`` has to exist; without it /etc/entrepot/entrepot.toml is read if it is there. Raises SettingsError
-    with all problems at once. Nothing is looked up on the machine but the files that are read: ``check_reachable`` does.
+    with all problems at once. Whether files and directories that are named can be used is for ``check_reachable``.
     """
     layers = _Layers()
     _read_file(layers, config_path)

@@ -152,7 +152,7 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         message = "wants text in quotes"
-        raise ValueError(message)  # noqa: TRY004  pydantic takes a ValueError for a refusal
+        raise ValueError(message)  # ruff: ignore[type-check-without-type-error]  pydantic takes a ValueError for a refusal
     return value
 
 
@@ -214,7 +214,7 @@ class Admin(_Section):
     """The first administrator."""
 
     password_file: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
-        None,
+        default=None,
         description="File with the first password of the user `admin`, read once when there is no user yet; "
         "without it one is made on SQLite, on PostgreSQL it must be given.",
     )
@@ -224,13 +224,13 @@ class Tokens(_Section):
     """The tokens that clients get for their credentials."""
 
     lifetime: Duration = Field(
-        timedelta(minutes=5),
+        default=timedelta(minutes=5),
         ge=timedelta(minutes=1),  # Docker's token specification: never less than 60 seconds, for old clients
         le=timedelta(hours=24),
         description="How long a token is valid.",
     )
     key_file: Annotated[_PathValue | None, Form.FILE] = Field(
-        None,
+        default=None,
         description="File with the key that encrypts the tokens' signing key in the database; "
         "without it the signing key lies there as it is.",
     )
@@ -240,41 +240,44 @@ class Uploads(_Section):
     """Blob uploads."""
 
     session_lifetime: Duration = Field(
-        timedelta(days=7),
+        default=timedelta(days=7),
         ge=timedelta(minutes=1),
         le=timedelta(days=90),
         description="How long an upload session can be continued after it was last written to.",
     )
     lease: Duration = Field(
-        timedelta(hours=24),
+        default=timedelta(hours=24),
         ge=timedelta(minutes=1),
         le=timedelta(days=90),
         description="How long pushed content stays that no manifest or tag refers to; "
         "longer than the slowest push of a whole image.",
     )
     checkpoint_bytes: Size = Field(
-        64 * _MIB,
+        default=64 * _MIB,
         ge=64 * _KIB,
         le=_GIB,
-        description="After how many bytes of a body what arrived is made durable, so that an upload can go on from there.",
+        description="After how many bytes of a body what arrived is made durable, so that the upload can go on there.",
     )
     checkpoint_interval: Duration = Field(
-        timedelta(seconds=5),
+        default=timedelta(seconds=5),
         ge=timedelta(milliseconds=100),
         le=timedelta(minutes=5),
         description="After how much time within a body what arrived is made durable.",
     )
     blob_bytes_at_most: Size = Field(
-        _TIB, ge=_MIB, le=1024 * _TIB, description="The largest blob that can be pushed; more is refused with 413."
+        default=_TIB,
+        ge=_MIB,
+        le=1024 * _TIB,
+        description="The largest blob that can be pushed; more is refused with 413.",
     )
     retry_window: Duration = Field(
-        timedelta(minutes=10),
+        default=timedelta(minutes=10),
         ge=timedelta(),
         le=timedelta(hours=24),
         description="How long a finished upload answers its last request again, for clients that lost the answer.",
     )
     sessions_at_most_per_principal: Count = Field(
-        1000,
+        default=1000,
         ge=1,
         le=1_000_000,
         description="How many open upload sessions one user may have; more is refused with 429.",
@@ -285,21 +288,26 @@ class Manifests(_Section):
     """Manifests and indexes."""
 
     bytes_at_most: Size = Field(
-        4 * _MIB,
+        default=4 * _MIB,
         ge=64 * _KIB,
         le=64 * _MIB,
         description="The largest manifest that can be pushed; more is refused with 413.",
     )
     cache_bytes: Size = Field(
-        64 * _MIB, ge=0, le=64 * _GIB, description="Memory of each worker for manifests that were pulled before."
+        default=64 * _MIB,
+        ge=0,
+        le=64 * _GIB,
+        description="Memory of each worker for manifests that were pulled before.",
     )
 
 
 class Lists(_Section):
     """Lists of tags, repositories and referrers."""
 
-    page: Count = Field(100, ge=1, le=10_000, description="How many entries a page has when the client does not say.")
-    page_at_most: Count = Field(1000, ge=1, le=10_000, description="How many entries a page has at most.")
+    page: Count = Field(
+        default=100, ge=1, le=10_000, description="How many entries a page has when the client does not say."
+    )
+    page_at_most: Count = Field(default=1000, ge=1, le=10_000, description="How many entries a page has at most.")
 
     @field_validator("page_at_most")
     @classmethod
@@ -314,40 +322,43 @@ class Http(_Section):
     """What one connection may cost."""
 
     header_bytes: Size = Field(
-        32 * _KIB, ge=4 * _KIB, le=_MIB, description="Request line and headers together; more is refused with 431."
+        default=32 * _KIB,
+        ge=4 * _KIB,
+        le=_MIB,
+        description="Request line and headers together; more is refused with 431.",
     )
     header_timeout: Duration = Field(
-        timedelta(seconds=10),
+        default=timedelta(seconds=10),
         ge=timedelta(milliseconds=100),
         le=timedelta(minutes=10),
         description="How long a client may take to send the headers of a request.",
     )
     idle_timeout: Duration = Field(
-        timedelta(seconds=75),
+        default=timedelta(seconds=75),
         ge=timedelta(milliseconds=100),
         le=timedelta(hours=1),
         description="How long a connection may wait between two requests.",
     )
     minimum_rate: Annotated[Size, Form.RATE] = Field(
-        _KIB,
+        default=_KIB,
         ge=0,
         le=100 * _MIB,
-        description="Bytes per second below which a sender or reader is cut off; 0 lets everyone be as slow as they like.",
+        description="Bytes per second below which a sender or reader is cut off; 0 lets them be as slow as they like.",
     )
     rate_window: Duration = Field(
-        timedelta(seconds=60),
+        default=timedelta(seconds=60),
         ge=timedelta(milliseconds=100),
         le=timedelta(hours=1),
         description="Over how much time the minimum rate is measured.",
     )
     graceful_stop: Duration = Field(
-        timedelta(seconds=30),
+        default=timedelta(seconds=30),
         ge=timedelta(),
         le=timedelta(hours=1),
         description="How long running requests may go on after the server was told to stop.",
     )
     connections_at_most: Count = Field(
-        4096,
+        default=4096,
         ge=1,
         le=1_000_000,
         description="Open connections of each worker; a further one is answered with 503.",
@@ -358,7 +369,7 @@ class Storage(_Section):
     """The store of blobs."""
 
     reserve: Size = Field(
-        64 * _MIB,
+        default=64 * _MIB,
         ge=0,
         le=_TIB,
         description="Free space below which uploads are refused with 507, so that the database can still write.",
@@ -373,10 +384,10 @@ class Log(_Section):
     """The log."""
 
     level: Annotated[LogLevel, Form.CHOICE] = Field(
-        LogLevel.INFO, description="From which severity on events are logged."
+        default=LogLevel.INFO, description="From which severity on events are logged."
     )
     format: Annotated[LogFormat, Form.CHOICE] = Field(
-        LogFormat.JSON, description="One JSON object per line, or text to be read by people."
+        default=LogFormat.JSON, description="One JSON object per line, or text to be read by people."
     )
 
 
@@ -384,10 +395,10 @@ class Tls(_Section):
     """TLS of the server itself; a proxy in front may do it instead."""
 
     certificate: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
-        None, description="File with the certificate chain in PEM, the server's own first."
+        default=None, description="File with the certificate chain in PEM, the server's own first."
     )
     key: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
-        None, description="File with the private key of the certificate in PEM.", validate_default=True
+        default=None, description="File with the private key of the certificate in PEM.", validate_default=True
     )
 
     @field_validator("key")
@@ -403,11 +414,11 @@ class Settings(_Section):
     """All that can be set about a server; immutable, and without secrets in its representation."""
 
     listen: Annotated[_AddressValue, Form.ADDRESS, Mark.FLAG] = Field(
-        Address("127.0.0.1", 5000), description="Where clients reach the registry."
+        default=Address("127.0.0.1", 5000), description="Where clients reach the registry."
     )
     ops_listen: Annotated[_AddressValue | None, Form.ADDRESS, Mark.FLAG] = Field(
-        None,
-        description="Where health and metrics answer without credentials, such as `127.0.0.1:5001`; not for the public.",
+        default=None,
+        description="Where health and metrics answer without credentials, such as `127.0.0.1:5001`; not a public one.",
     )
     data: Annotated[
         _PathValue, Form.DIRECTORY, Mark.FLAG, Computed("`$XDG_DATA_HOME/entrepot`, for root `/var/lib/entrepot`")
@@ -421,22 +432,24 @@ class Settings(_Section):
         description="Where the metadata lies: `sqlite:////absolute/path` or `postgresql://user:password@host/database`.",
     )
     anonymous: Annotated[Anonymous, Form.CHOICE, Mark.FLAG] = Field(
-        Anonymous.NONE, description="What clients without credentials may do; `push` includes pull."
+        default=Anonymous.NONE, description="What clients without credentials may do; `push` includes pull."
     )
-    workers: Annotated[Count, Mark.FLAG] = Field(1, ge=1, le=128, description="How many processes serve requests.")
+    workers: Annotated[Count, Mark.FLAG] = Field(
+        default=1, ge=1, le=128, description="How many processes serve requests."
+    )
     public_url: Annotated[_UrlValue | None, Form.URL, Mark.FLAG] = Field(
-        None,
+        default=None,
         description="The address under which clients know the registry, such as `https://registry.example.com`; "
         "then it stands in redirects and challenges.",
     )
     path_prefix: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
-        "", description="A path before `/v2/`, such as `/registry`, for proxies that pass it on."
+        default="", description="A path before `/v2/`, such as `/registry`, for proxies that pass it on."
     )
     service: Annotated[
         str, BeforeValidator(_text), Form.TEXT, Computed("host and port of `public_url`, else `entrepot`")
     ] = Field(default_factory=_default_service, description="The registry's name in tokens (their audience).")
     trusted_proxies: Annotated[tuple[_NetworkValue, ...], Form.NETWORKS] = Field(
-        (),
+        default=(),
         description="Networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
         max_length=256,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from typing_extensions import override
+
 _SHOWN_AT_MOST: Final = 80  # characters of a refused value
 
 
@@ -16,6 +18,7 @@ class Problem:
     sentence: str
     origin: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.key}: {self.sentence} ({self.origin})"
 

@@ -40,7 +40,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def render_duration(duration: timedelta) -> str:
-    """Write a duration, not negative, in the largest unit that divides it; ``parse_duration`` reads the same value back.
+    """Write a duration, not negative, in the largest unit that divides it; ``parse_duration`` reads it back.
 
     One day reads ``"24h"``, as people say it; from two days on, whole days read ``"2d"``.
     """
@@ -54,7 +54,7 @@ def render_duration(duration: timedelta) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Read ``"64MiB"``, ``"1GB"`` or ``"512"`` as bytes: KiB is 1024, kB is 1000; raises ValueError for anything else."""
+    """Read ``"64MiB"``, ``"1GB"`` or ``"512"`` as bytes (KiB is 1024, kB is 1000); raises ValueError for others."""
     found = _SIZE.fullmatch(text)
     unit = _SIZE_UNITS.get(found[2] or "B") if found else None
     if found is None or unit is None:
@@ -63,7 +63,7 @@ def parse_size(text: str) -> int:
 
 
 def render_size(size: int) -> str:
-    """Write a number of bytes, not negative, in the largest binary unit that divides it; ``parse_size`` reads it back."""
+    """Write a number of bytes, not negative, in the largest binary unit that divides it."""
     for name, unit in _BINARY_UNITS.items():
         if size >= unit and size % unit == 0:
             return f"{size // unit}{name}"

@@ -22,7 +22,7 @@ try:
 except ImportError:  # a Python without OpenSSL
     _hashlib = None
 
-Context: TypeAlias = "ctypes.Array[ctypes.c_char]"
+Context: TypeAlias = ctypes.Array[ctypes.c_char]
 
 _VERSION_TEXT = 0  # OPENSSL_VERSION of openssl/crypto.h
 _SPARE = b"\xa5" * 64  # stands behind each context: a library that writes there has a larger struct than we know

@@ -57,13 +57,12 @@ def test_a_basic_challenge_names_its_realm() -> None:
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x=1", "a\n", "a\x00", "a\x7f", "caf\u00e9", "a\u2028", "a\tb"])
 def test_values_that_break_headers_are_refused(value: str) -> None:
     """Line ends, other controls and what is not ASCII never reach the header."""
-    for attempt in (
-        lambda: bearer_challenge(value, "s"),
-        lambda: bearer_challenge("r", value),
-        lambda: basic_challenge(value),
-    ):
-        with pytest.raises(ValueError, match="printable ASCII"):
-            attempt()
+    with pytest.raises(ValueError, match="printable ASCII"):
+        bearer_challenge(value, "service")
+    with pytest.raises(ValueError, match="printable ASCII"):
+        bearer_challenge("http://r/token", value)
+    with pytest.raises(ValueError, match="printable ASCII"):
+        basic_challenge(value)
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)), st.text(alphabet='",\\=a '))

@@ -38,7 +38,8 @@ FOR_EVERYONE = {
 
 
 @pytest.mark.parametrize(
-    ("anonymous", "action", "resource"), itertools.product(AnonymousAccess, Action, [REPOSITORY, CATALOG, METRICS])
+    ("anonymous", "action", "resource"),
+    list(itertools.product(AnonymousAccess, Action, [REPOSITORY, CATALOG, METRICS])),
 )
 def test_every_cell(anonymous: AnonymousAccess, action: Action, resource: Resource) -> None:
     """Administrators do what there is to do; everyone else exactly what is given to everyone."""

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import logging
-import pickle  # noqa: S403
+import pickle  # ruff: ignore[suspicious-pickle-import]  it must fail
 import traceback
 
 import pytest
@@ -31,8 +31,8 @@ def test_no_way_of_printing_shows_it() -> None:
         f"{secret}",
         f"{secret!r}",
         f"{secret!s:>40}",
-        "{0}".format(secret),  # noqa: UP030, UP032
-        "%s %r" % (secret, secret),  # noqa: UP031
+        format(secret, "^20"),
+        " ".join(map(str, (secret, secret))),
         repr(Holder(secret)),
         repr([secret, {secret: secret}]),
         str(dataclasses.asdict(Holder(secret))),
@@ -63,11 +63,9 @@ def test_logs_do_not_show_it() -> None:
     try:
         holder = Holder(Secret(PLAIN))
         logger.warning("refused %s of %r", holder.secret, holder)
-        try:
-            raise ValueError(holder, holder.secret)
-        except ValueError:
-            logger.exception("failed")
-            stream.write(traceback.format_exc())
+        error = ValueError(holder, holder.secret)
+        logger.warning("failed", exc_info=error)
+        stream.writelines(traceback.format_exception(error))
     finally:
         logger.removeHandler(handler)
     assert "refused" in stream.getvalue()

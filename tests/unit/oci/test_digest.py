@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import pytest
 from hypothesis import given
@@ -39,12 +40,11 @@ def test_a_digest_of_content_is_that_of_hashlib(content: bytes, algorithm: Algor
 @given(st.text())
 def test_any_text_is_a_digest_or_refused(text: str) -> None:
     """Nothing but DigestInvalid comes of arbitrary text, and what is read is what was written."""
-    try:
-        digest = Digest.parse(text)
-    except DigestInvalid as error:
-        assert error.detail["reason"] in {"algorithm", "format"}
+    if re.fullmatch(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", text):
+        assert str(Digest.parse(text)) == text
     else:
-        assert str(digest) == text
+        with pytest.raises(DigestInvalid, check=lambda error: error.detail["reason"] in {"algorithm", "format"}):
+            Digest.parse(text)
 
 
 @given(encoded_digests(), st.data())

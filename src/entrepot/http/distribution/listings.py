@@ -21,7 +21,7 @@ _DIGITS_AT_MOST = 9
 _LAST_CHARACTERS_AT_MOST = 255
 
 
-async def get_tags(context: Context, request: Request, name: RepositoryName, last: str) -> Response:  # ruff: ignore[ARG001]  handlers are called alike
+async def get_tags(context: Context, request: Request, name: RepositoryName, last: str) -> Response:  # ruff: ignore[unused-function-argument]  handlers are called alike
     """List tags in byte order (end-8a, end-8b)."""
     await context.admit(request, Action.PULL, name)
     query = query_of(request)

@@ -21,7 +21,7 @@ from entrepot.oci import (
 _SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-async def post_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:  # ruff: ignore[ARG001]  handlers are called alike
+async def post_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:  # ruff: ignore[unused-function-argument]  handlers are called alike
     """Mount a blob, take one whole, or open a session for it (end-4a, end-4b, end-4c, end-11)."""
     access_version = await context.uses.hot.access_version()
     caller = await context.admit(request, Action.PUSH, name, access_version)

@@ -51,7 +51,7 @@ class GetToken:
             {
                 "token": issued.token.reveal(),
                 "access_token": issued.token.reveal(),
-                "expires_in": issued.expires_in,
+                "expires_in": int(issued.expires_in.total_seconds()),
                 "issued_at": issued.issued_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             },
             headers={"Cache-Control": "no-store"},

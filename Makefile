@@ -1,0 +1,106 @@
+# The habits of this project. `make help` lists them; CI calls only `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input --retries 10
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+# Two processes: each test class, or each file's functions, runs in one of them, so that a database server or a Docker
+# engine is started where it is needed and not twice.
+PYTEST := $(BIN)/python -m pytest --quiet
+PARALLEL := -n 2 --dist loadscope
+
+SERVER := $(VENV)/.server
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
+	conformance clients lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Running it
+
+install: $(SERVER) ## make .venv and install the registry into it
+
+run: $(SERVER) ## start the registry on 127.0.0.1:5000, data in ./.data (ARGS="--anonymous pull" adds options)
+	@exec $(BIN)/entrepot serve --data ./.data $(ARGS)
+
+## Checking it
+
+test: $(DEV) tools lint types ## everything that CI runs: lint, types, every test; installs what they need
+	$(PYTEST) $(PARALLEL) tests
+
+test-unit: $(DEV) ## tests that need nothing but Python
+	$(PYTEST) tests/unit
+
+test-contract: $(DEV) tools ## every storage and database back end against its contract
+	$(PYTEST) tests/contract
+
+test-http: $(DEV) ## each endpoint, each error over the wire
+	$(PYTEST) tests/http
+
+test-faults: $(DEV) tools ## full disks, lost power, vanished clients, two writers
+	$(PYTEST) tests/faults
+
+conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
+	$(PYTEST) $(PARALLEL) tests/conformance
+
+clients: $(DEV) tools ## docker, skopeo and crane against a live registry
+	$(PYTEST) $(PARALLEL) tests/clients
+
+lint: $(DEV) imports ## ruff's rules and format, import contracts
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --quiet --check
+
+imports: $(DEV) ## the import contracts of pyproject.toml
+	@$(BIN)/lint-imports > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+
+types: $(DEV) ## mypy, strict, tests included
+	$(BIN)/mypy
+
+## Changing it
+
+format: $(DEV) ## bring the code into shape
+	$(BIN)/ruff check --quiet --fix-only
+	$(BIN)/ruff format --quiet
+
+docs: $(DEV) ## write docs/settings.md anew from the settings
+	$(BIN)/python tools/settings_reference.py
+
+dev: $(DEV) ## install what `make lint types test-unit` needs
+
+tools: $(DEV) ## install the programs that the other tests start (root, or they are listed)
+	@$(BIN)/python tools/install_tools.py
+
+lock: $(DEV) ## make requirements/*.txt anew from pyproject.toml, newest versions
+	$(LOCK) --upgrade --extra server --group build pyproject.toml -o requirements/server.txt
+	$(LOCK) --upgrade --extra server --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) requirements/go.in -o requirements/go.txt
+
+clean: ## remove what these commands made, but not ./.data
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## Files
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "entrepot needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(SERVER): $(VENV)/.made requirements/server.txt pyproject.toml
+	@echo "Installing requirements/server.txt into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/server.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(SERVER) requirements/dev.txt
+	@echo "Installing requirements/dev.txt into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,27 @@
+"""The local users as they stand in the database."""
+
+from dataclasses import dataclass
+
+from entrepot.access.port import StoredUser
+from entrepot.metadata import Database, UserRow, find_user_by_name, find_user_by_uid
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUsers:
+    """Reads users afresh at each call; errors of the database propagate."""
+
+    database: Database
+
+    async def find_by_name(self, name: str) -> StoredUser | None:
+        """The user called exactly ``name``."""
+        return _user(await self.database.read(lambda tx: find_user_by_name(tx, name)))
+
+    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  the port's name
+        """The user with this opaque id."""
+        return _user(await self.database.read(lambda tx: find_user_by_uid(tx, id)))
+
+
+def _user(row: UserRow | None) -> StoredUser | None:
+    if row is None:
+        return None
+    return StoredUser(row.uid, row.name, row.password_hash, row.is_admin, row.disabled)

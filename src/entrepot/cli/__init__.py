@@ -1,0 +1,5 @@
+"""The command line: ``entrepot``."""
+
+from entrepot.cli.main import main
+
+__all__ = ["main"]

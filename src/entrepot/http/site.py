@@ -1,0 +1,42 @@
+"""The public address: which application answers which path."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from entrepot.http.distribution import Distribution
+from entrepot.http.errors import PathUnknown
+from entrepot.http.ops import OPS_PATHS
+from entrepot.http.tokens import GetToken
+
+PATH = "entrepot.path"
+"""Where a scope holds the path as it was sent, below the prefix; never decoded, so that nothing can hide in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that the public address answers, below ``prefix``; probes answer without it, too."""
+
+    distribution: Distribution
+    tokens: GetToken
+    ops: ASGIApp
+    prefix: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; raises PathUnknown for a path that leads nowhere."""
+        sent = scope["raw_path"].decode("latin-1")
+        if sent in OPS_PATHS:
+            await self.ops(scope, receive, send)
+            return
+        if not sent.startswith(f"{self.prefix}/"):
+            raise PathUnknown
+        path = sent[len(self.prefix) :]
+        scope[PATH] = path
+        if path == "/v2" or path.startswith("/v2/"):
+            await self.distribution(scope, receive, send)
+        elif path == "/token":
+            response = await self.tokens(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            raise PathUnknown

@@ -1,0 +1,366 @@
+"""Passwords: hashed with Argon2id off the loop, remembered briefly, and alike for whoever does not exist."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from argon2 import Parameters, PasswordHasher, Type, extract_parameters
+from argon2.profiles import CHEAPEST, RFC_9106_LOW_MEMORY
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrepot.access import Passwords, Secret, StoredUser
+from entrepot.access.passwords import PASSWORD_BYTES_AT_MOST
+from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
+
+HASHER = PasswordHasher.from_parameters(CHEAPEST)
+RIGHT = Secret("correct horse")
+WRONG = Secret("wrong horse")
+ANN = StoredUser("u1", "ann", HASHER.hash(RIGHT.reveal()), is_admin=False, disabled=False)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time, in seconds."""
+        return self.now
+
+
+class Gauge:
+    """Watches every computation of a hash, and can hold them back; otherwise they are real."""
+
+    def __init__(self, passwords: Passwords) -> None:
+        self.computed: list[str] = []
+        self.threads: set[int] = set()
+        self.now = self.most = 0
+        self.open = threading.Event()
+        self.open.set()
+        self._lock = threading.Lock()
+        self._hasher = passwords._hasher
+        passwords._hasher = self  # type: ignore[assignment]
+
+    def verify(self, stored: str, content: bytes) -> bool:
+        """Like the hasher's."""
+        return self._watched(lambda: self._hasher.verify(stored, content), stored)
+
+    def hash(self, content: bytes) -> str:
+        """Like the hasher's."""
+        return self._watched(lambda: self._hasher.hash(content), "")
+
+    def _watched[Result](self, work: Callable[[], Result], stored: str) -> Result:
+        with self._lock:
+            self.computed.append(stored)
+            self.threads.add(threading.get_ident())
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            assert self.open.wait(30)
+            return work()
+        finally:
+            with self._lock:
+                self.now -= 1
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time that counts for what is remembered."""
+    return Clock()
+
+
+@pytest.fixture
+def passwords(clock: Clock) -> Iterator[Passwords]:
+    """Passwords with parameters that cost nearly nothing."""
+    made = Passwords(CHEAPEST, waiting_at_most=4, clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gauge(passwords: Passwords) -> Gauge:
+    """What counts the hashes that are computed."""
+    return Gauge(passwords)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others go on until something holds."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_hash_is_verified(passwords: Passwords) -> None:
+    """The password that was hashed is right, any other is wrong, and equal passwords have different hashes."""
+    stored = await passwords.hash(RIGHT)
+    user = replace(ANN, password_hash=stored)
+
+    assert stored.startswith("$argon2id$")
+    assert RIGHT.reveal() not in stored
+    assert stored != await passwords.hash(RIGHT)
+    assert await passwords.verify("ann", user, RIGHT)
+    assert not await passwords.verify("ann", user, WRONG)
+    assert not await passwords.verify("ann", user, Secret(""))
+    assert not await passwords.verify("ann", user, Secret(RIGHT.reveal() + "\x00"))
+
+
+async def test_the_default_parameters_are_those_of_the_rfc() -> None:
+    """Without other parameters a hash costs what RFC 9106 section 4 recommends second."""
+    made = Passwords()
+    try:
+        found = extract_parameters(await made.hash(RIGHT))
+    finally:
+        made.close()
+    assert found == RFC_9106_LOW_MEMORY
+    assert (found.type, found.memory_cost) == (Type.ID, 65536)
+
+
+@given(password=st.text(min_size=1, max_size=40))
+def test_any_unicode_password_works(password: str) -> None:
+    """NUL, controls, emoji: whatever can be encoded is a password, as it was typed."""
+
+    async def round_trip() -> None:
+        made = Passwords(CHEAPEST, threads=1)
+        try:
+            user = replace(ANN, password_hash=await made.hash(Secret(password)))
+            assert await made.verify("ann", user, Secret(password))
+            assert not await made.verify("ann", user, Secret(password + "x"))
+        finally:
+            made.close()
+
+    if password.isascii() or not any("\ud800" <= character <= "\udfff" for character in password):
+        asyncio.run(round_trip())
+
+
+@pytest.mark.parametrize("password", ["", "x" * (PASSWORD_BYTES_AT_MOST + 1), "\u00fc" * 2049, "a\udc80"])
+async def test_unacceptable_passwords_are_not_hashed(passwords: Passwords, gauge: Gauge, password: str) -> None:
+    """Empty, too long and not Unicode: refused as a new password, wrong as an old one, without any work."""
+    with pytest.raises(RequestInvalid):
+        await passwords.hash(Secret(password))
+    if password:
+        assert not await passwords.verify("ann", ANN, Secret(password))
+    assert gauge.computed == []
+
+
+async def test_the_longest_password_is_taken(passwords: Passwords) -> None:
+    """The cap itself is allowed."""
+    longest = Secret("x" * PASSWORD_BYTES_AT_MOST)
+    assert await passwords.verify("ann", replace(ANN, password_hash=await passwords.hash(longest)), longest)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        None,
+        replace(ANN, disabled=True),
+        replace(ANN, password_hash=None),
+        replace(ANN, password_hash=""),
+        replace(ANN, password_hash="correct horse"),
+        replace(ANN, password_hash=PasswordHasher.from_parameters(replace(CHEAPEST, type=Type.I)).hash(RIGHT.reveal())),
+    ],
+    ids=["unknown", "disabled", "without", "empty", "plain", "another-kind"],
+)
+async def test_whoever_cannot_log_in_costs_the_same(
+    passwords: Passwords, gauge: Gauge, user: StoredUser | None
+) -> None:
+    """One hash with the same parameters is computed, as for a wrong password, and the answer is the same."""
+    for attempt in (1, 2):
+        assert not await passwords.verify("ann", user, RIGHT)
+        assert len(gauge.computed) == attempt
+        assert extract_parameters(gauge.computed[-1]) == CHEAPEST
+
+
+@pytest.mark.parametrize(
+    "parameters", [CHEAPEST, replace(CHEAPEST, time_cost=2, parallelism=2, memory_cost=64, hash_len=32, salt_len=24)]
+)
+async def test_nobodys_hash_has_the_parameters_of_the_others(parameters: Parameters) -> None:
+    """What an unknown user is compared with costs what a known one does, and is a well-formed hash."""
+    made = Passwords(parameters)
+    gauge = Gauge(made)
+    try:
+        assert not await made.verify("nobody", None, RIGHT)
+    finally:
+        made.close()
+    assert extract_parameters(gauge.computed[0]) == parameters
+
+
+async def test_a_verified_password_is_remembered(passwords: Passwords, gauge: Gauge, clock: Clock) -> None:
+    """For five minutes the same password of the same user is not hashed again; then it is."""
+    for _ in range(3):
+        assert await passwords.verify("ann", ANN, RIGHT)
+    assert len(gauge.computed) == 1
+
+    clock.now += 299
+    assert await passwords.verify("ann", ANN, RIGHT)
+    assert len(gauge.computed) == 1
+
+    clock.now += 1
+    assert await passwords.verify("ann", ANN, RIGHT)
+    assert len(gauge.computed) == 2
+
+
+async def test_refusals_are_not_remembered(passwords: Passwords, gauge: Gauge) -> None:
+    """A wrong password is hashed each time, and makes no entry."""
+    for _ in range(3):
+        assert not await passwords.verify("ann", ANN, WRONG)
+    assert len(gauge.computed) == 3
+    assert len(passwords._verified) == 0
+    assert passwords._running == {}
+
+
+async def test_a_remembered_password_ends_with_its_hash(passwords: Passwords) -> None:
+    """After a change of password, or when the user is disabled, what was remembered is worth nothing."""
+    assert await passwords.verify("ann", ANN, RIGHT)
+    changed = replace(ANN, password_hash=HASHER.hash("new"))
+
+    assert not await passwords.verify("ann", changed, RIGHT)
+    assert not await passwords.verify("ann", replace(ANN, disabled=True), RIGHT)
+    assert not await passwords.verify("ann", replace(ANN, password_hash=None), RIGHT)
+    assert not await passwords.verify("ann", None, RIGHT)
+    assert await passwords.verify("ann", changed, Secret("new"))
+
+
+async def test_a_remembered_password_is_one_users(passwords: Passwords, gauge: Gauge) -> None:
+    """What is remembered for one user is not believed of another, even with the same hash."""
+    assert await passwords.verify("ann", ANN, RIGHT)
+    assert await passwords.verify("bob", replace(ANN, id="u2", name="bob"), RIGHT)
+    assert len(gauge.computed) == 2
+
+
+async def test_what_is_remembered_is_bounded_and_no_password(clock: Clock) -> None:
+    """Only so many entries are kept, under keys from which nothing can be read and that differ per process."""
+    first, second = (Passwords(CHEAPEST, verified_at_most=3, clock=clock) for _ in range(2))
+    try:
+        for number in range(8):
+            user = replace(ANN, id=f"u{number}")
+            assert await first.verify("ann", user, RIGHT)
+            assert await second.verify("ann", user, RIGHT)
+        keys = set(first._verified._entries)
+        assert len(keys) == 3
+        assert {len(key) for key in keys} == {32}
+        assert not keys & set(second._verified._entries)
+    finally:
+        first.close()
+        second.close()
+
+
+async def test_the_time_of_remembering_can_be_set(clock: Clock) -> None:
+    """A shorter time is kept."""
+    made = Passwords(CHEAPEST, verified_for=timedelta(seconds=1), clock=clock)
+    gauge = Gauge(made)
+    try:
+        assert await made.verify("ann", ANN, RIGHT)
+        clock.now += 1
+        assert await made.verify("ann", ANN, RIGHT)
+    finally:
+        made.close()
+    assert len(gauge.computed) == 2
+
+
+async def test_hashing_leaves_the_event_loop_alone(passwords: Passwords, gauge: Gauge) -> None:
+    """Hashes are computed in other threads; while one is held up the loop goes on."""
+    gauge.open.clear()
+    login = asyncio.create_task(passwords.verify("ann", ANN, RIGHT))
+    await until(lambda: gauge.now == 1)
+    assert not login.done()
+
+    gauge.open.set()
+
+    assert await login
+    assert threading.get_ident() not in gauge.threads
+
+
+async def test_few_are_hashed_at_once_and_few_wait(passwords: Passwords, gauge: Gauge) -> None:
+    """Two are computed, four wait, and the seventh is sent away; afterwards there is room again."""
+    gauge.open.clear()
+    logins = [asyncio.create_task(passwords.verify(f"user{number}", None, WRONG)) for number in range(6)]
+    await until(lambda: gauge.now == 2)
+
+    with pytest.raises(TooManyRequests) as refusal:
+        await passwords.verify("user6", None, WRONG)
+    with pytest.raises(TooManyRequests):
+        await passwords.hash(RIGHT)
+    gauge.open.set()
+
+    assert refusal.value.detail == {"reason": "logins"}
+    assert await asyncio.gather(*logins) == [False] * 6
+    assert gauge.most == 2
+    assert await passwords.verify("ann", ANN, RIGHT)
+
+
+async def test_remembered_passwords_pass_while_others_wait(passwords: Passwords, gauge: Gauge) -> None:
+    """Whoever was verified a moment ago is not held up by a flood of logins."""
+    assert await passwords.verify("ann", ANN, RIGHT)
+    gauge.open.clear()
+    flood = [asyncio.create_task(passwords.verify(f"user{number}", None, WRONG)) for number in range(6)]
+    await until(lambda: gauge.now == 2)
+
+    assert await passwords.verify("ann", ANN, RIGHT)
+
+    gauge.open.set()
+    await asyncio.gather(*flood)
+
+
+@pytest.mark.parametrize(("user", "password"), [(ANN, RIGHT), (ANN, WRONG), (None, RIGHT)])
+async def test_the_same_login_many_times_is_computed_once(
+    passwords: Passwords, gauge: Gauge, user: StoredUser | None, password: Secret
+) -> None:
+    """A cluster that restarts sends one password five hundred times at once: one hash, known user or not."""
+    gauge.open.clear()
+    logins = [asyncio.create_task(passwords.verify("ann", user, password)) for _ in range(500)]
+    await until(lambda: gauge.now == 1)
+    gauge.open.set()
+
+    assert await asyncio.gather(*logins) == [user is ANN and password is RIGHT] * 500
+    assert len(gauge.computed) == 1
+
+
+async def test_whoever_gives_up_takes_nobody_along(passwords: Passwords, gauge: Gauge) -> None:
+    """Of two who wait for the same verification one may leave; the other is answered, and the room is free again."""
+    gauge.open.clear()
+    leaver, stayer = (asyncio.create_task(passwords.verify("ann", ANN, RIGHT)) for _ in range(2))
+    await until(lambda: gauge.now == 1)
+    leaver.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    gauge.open.set()
+
+    assert await stayer
+    await until(lambda: passwords._in_hand == 0)
+
+
+async def test_a_cancelled_hash_gives_its_place_back(passwords: Passwords, gauge: Gauge) -> None:
+    """Callers who leave, running or waiting, do not use up the places for ever."""
+    gauge.open.clear()
+    tasks = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(6)]
+    await until(lambda: gauge.now == 2)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    gauge.open.set()
+
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    await until(lambda: passwords._in_hand == 0)
+    assert len(gauge.computed) == 2
+
+
+async def test_a_damaged_hash_denies(passwords: Passwords) -> None:
+    """A stored hash that Argon2 cannot read in full is no wrong password but a failure; nobody is let in."""
+    assert ANN.password_hash is not None
+    with pytest.raises(Unavailable):
+        await passwords.verify("ann", replace(ANN, password_hash=ANN.password_hash[:-1] + "!"), RIGHT)
+    assert await passwords.verify("ann", ANN, RIGHT)
+
+
+async def test_after_closing_nobody_is_verified() -> None:
+    """A process that ends answers that it cannot, instead of waiting."""
+    made = Passwords(CHEAPEST)
+    made.close()
+    with pytest.raises(Unavailable):
+        await made.verify("ann", ANN, RIGHT)
+    assert made._in_hand == 0

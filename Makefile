@@ -57,6 +57,7 @@ clients: $(DEV) tools ## docker, skopeo and crane against a live registry
 lint: $(DEV) imports ## ruff's rules and format, import contracts
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --quiet --check
+	@! grep -nE '://|^-' requirements/*.txt || { echo 'requirements: a lock names no address and has no options'; exit 1; }
 
 imports: $(DEV) ## the import contracts of pyproject.toml
 	@$(BIN)/lint-imports > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }

@@ -54,7 +54,7 @@ from entrepot.registry import (
     Uses,
     WriteUpload,
 )
-from entrepot.settings import Settings
+from entrepot.settings import MissingBlobs, Settings
 from entrepot.storage import BlobStore, FilesystemBlobStore
 
 PUBLIC = "public"
@@ -72,7 +72,8 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Make the store's directory, bring the database to this program's schema, see to the first admin.
 
-    To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing, PasswordFileUnusable, Unavailable, SealInvalid.
+    To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing,
+    PasswordFileUnusable, Unavailable, SealInvalid.
     """
     _store_directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
     upgrade(settings.database.reveal())
@@ -129,7 +130,9 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
         upload_status=UploadStatus(database),
         cancel_upload=CancelUpload(database, store),
         mount_blob=MountBlob(database, limits),
-        push_manifest=PushManifest(database, limits.lease),
+        push_manifest=PushManifest(
+            database, limits.lease, accept_missing_blobs=settings.manifests.missing_blobs is MissingBlobs.ACCEPT
+        ),
         delete_tag=DeleteTag(database),
         delete_manifest=DeleteManifest(database, limits.lease),
         delete_blob=DeleteBlob(database),

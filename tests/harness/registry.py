@@ -23,8 +23,8 @@ STOP_SECONDS_AT_MOST = 40.0
 ANSWER_SECONDS_AT_MOST = 5.0
 LOG_LINES_SHOWN = 40
 
-# What the registry prints once it listens names the address that the system gave it.
-_LISTENING = re.compile(r"http://(127\.0\.0\.1:[1-9]\d*)")
+# The first line of what the registry says once it listens; it names the port that the system gave it.
+_LISTENING = re.compile(r"entrepot is listening on http://(127\.0\.0\.1:\d+)")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -32,7 +32,7 @@ from entrepot.oci.errors import Unauthorized
 PIECE: Final = b"x" * (256 * 1024)
 
 
-async def hello(request: Request) -> Response:
+def hello(request: Request) -> Response:
     """Answer a few bytes."""
     observation = observation_of(request)
     observation.route = "/hello"
@@ -40,18 +40,20 @@ async def hello(request: Request) -> Response:
     return PlainTextResponse("hello\n")
 
 
-async def echo(request: Request) -> Response:
+def echo(request: Request) -> Response:
     """Tell what the application was told about the request."""
-    return JSONResponse({
-        "method": request.method,
-        "path": request.scope["raw_path"].decode("ascii"),
-        "query": request.scope["query_string"].decode("ascii"),
-        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers.raw],
-        "client": list(request.scope["client"]),
-        "scheme": request.scope["scheme"],
-        "listener": request.scope[KEY],
-        "pid": os.getpid(),
-    })
+    return JSONResponse(
+        {
+            "method": request.method,
+            "path": request.scope["raw_path"].decode("ascii"),
+            "query": request.scope["query_string"].decode("ascii"),
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers.raw],
+            "client": list(request.scope["client"]),
+            "scheme": request.scope["scheme"],
+            "listener": request.scope[KEY],
+            "pid": os.getpid(),
+        }
+    )
 
 
 async def take(request: Request) -> Response:
@@ -67,21 +69,21 @@ async def keep(request: Request) -> Response:
     return Response(await read_body(request, at_most=1000))
 
 
-async def refuse(request: Request) -> Response:
+def refuse(request: Request) -> Response:
     """Refuse before the body."""
     raise Unauthorized(scope="repository:a:push")
 
 
-async def give(request: Request) -> Response:
+def give(request: Request) -> Response:
     """Send as many bytes as are asked for."""
     length = int(request.query_params["length"])
     return StreamedReply(_pieces(length), length, headers={"Content-Type": "application/octet-stream"})
 
 
-async def break_off(request: Request) -> Response:
+def break_off(request: Request) -> Response:
     """Fail when half of the answer has been sent."""
 
-    async def half() -> AsyncIterator[bytes]:
+    async def half() -> AsyncIterator[bytes]:  # ruff: ignore[unused-async]  read as an asynchronous one
         yield PIECE
         raise OSError
 
@@ -94,64 +96,60 @@ async def wait(request: Request) -> Response:
     return PlainTextResponse("done\n")
 
 
-async def fail(request: Request) -> Response:
+def fail(request: Request) -> Response:
     """Fail in a way that nobody foresaw."""
     password = request.query_params.get("password", "")
     raise RuntimeError(password)
 
 
-async def _pieces(length: int) -> AsyncIterator[bytes]:
+async def _pieces(length: int) -> AsyncIterator[bytes]:  # ruff: ignore[unused-async]  read as an asynchronous one
     while length:
         piece = PIECE[:length]
         length -= len(piece)
         yield piece
 
 
-_HANDLERS: Final = {
+_PROMPT: Final = {
     "/hello": hello,
     "/echo": echo,
-    "/take": take,
-    "/keep": keep,
     "/refuse": refuse,
     "/give": give,
     "/break-off": break_off,
-    "/wait": wait,
     "/fail": fail,
 }
+_PATIENT: Final = {"/take": take, "/keep": keep, "/wait": wait}
 
 
 async def handlers(scope: Scope, receive: Receive, send: Send) -> None:
     """Hand a request to its path's handler."""
     request = Request(scope, receive)
-    handler = _HANDLERS.get(scope["path"])
-    if handler is None:
+    path = scope["path"]
+    if path in _PROMPT:
+        response = _PROMPT[path](request)
+    elif path in _PATIENT:
+        response = await _PATIENT[path](request)
+    else:
         raise PathUnknown
-    response = await handler(request)
     await response(scope, receive, send)
 
 
 @asynccontextmanager
-async def _nothing_to_start() -> AsyncIterator[None]:
+async def _started(failure: str | None) -> AsyncGenerator[None, None]:
+    if failure is not None:
+        raise ConnectionError(failure)
     yield
 
 
-@asynccontextmanager
-async def _no_start() -> AsyncIterator[None]:
-    message = "the database is not there"
-    raise ConnectionError(message)
-    yield
-
-
-async def _seven() -> float:
+async def _seven() -> float:  # ruff: ignore[unused-async]  read as an asynchronous one
     return 7.0
 
 
 def application(
     limits: Limits,
     proxies: TrustedProxies | None = None,
-    lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing_to_start,
+    failure: str | None = None,
 ) -> ASGIApp:
-    """The application of the listeners ``public`` and ``operations``."""
+    """The application of the listeners ``public`` and ``operations``; its start ends in ``failure`` if one is given."""
     metrics = Metrics()
     trusted = proxies or TrustedProxies()
     operations = ops_app(checks={}, metrics=metrics, gauges=[Gauge("entrepot_uploads_open", "Open uploads.", _seven)])
@@ -160,17 +158,13 @@ def application(
             "public": front(handlers, limits=limits, metrics=metrics, proxies=trusted),
             "operations": front(operations, limits=limits, metrics=metrics, proxies=trusted),
         },
-        lifespan,
+        partial(_started, failure),
     )
 
 
-def unstartable(limits: Limits) -> ASGIApp:
-    """An application whose start fails."""
-    return application(limits, lifespan=_no_start)
-
-
 def _tell(addresses: Sequence[Address]) -> None:
-    print(json.dumps({address.listener: address.port for address in addresses}), flush=True)  # ruff: ignore[T201]  the test reads it
+    ports = {address.listener: address.port for address in addresses}
+    print(json.dumps(ports), flush=True)  # ruff: ignore[print]  the test reads it
 
 
 def main() -> None:
@@ -178,11 +172,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--graceful-seconds", type=float, default=5.0)
-    parser.add_argument("--unstartable", action="store_true")
+    parser.add_argument("--failure")
     arguments = parser.parse_args()
     limits = Limits(graceful_time=timedelta(seconds=arguments.graceful_seconds))
     serve(
-        partial(unstartable if arguments.unstartable else application, limits),
+        partial(application, limits, failure=arguments.failure),
         [Listener("public", "127.0.0.1", 0), Listener("operations", "127.0.0.1", 0)],
         limits=limits,
         workers=arguments.workers,

@@ -85,8 +85,10 @@ class Wire:
 
 
 @contextmanager
-def connected(port: int, *, tls: ssl.SSLContext | None = None, receive_buffer: int | None = None) -> Generator[Wire]:
-    """A connection to a port of this machine; ``receive_buffer`` in bytes makes a reader that takes little at a time."""
+def connected(
+    port: int, *, tls: ssl.SSLContext | None = None, receive_buffer: int | None = None
+) -> Generator[Wire, None, None]:
+    """A connection to a port of this machine; ``receive_buffer`` in bytes makes a reader that takes little."""
     with socket.socket() as sock:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -1,6 +1,6 @@
 """Who sends a request, from its ``Authorization`` header (RFC 7617 Basic, RFC 6750 Bearer)."""
 
-import binascii
+import base64
 
 from entrepot.access.passwords import Passwords
 from entrepot.access.port import Users
@@ -65,11 +65,12 @@ class Authenticator:
 
 def _user_and_password(credentials: str) -> tuple[str, Secret]:
     try:
-        decoded = binascii.a2b_base64(credentials.encode("ascii"), strict_mode=True).decode("utf-8")
+        content = credentials.encode("ascii")
+        decoded = base64.b64decode(content, validate=True)
+        name, colon, password = decoded.decode("utf-8").partition(":")
     except ValueError:
         raise Unauthorized(reason="malformed") from None
-    name, colon, password = decoded.partition(":")
-    if not colon:
+    if not colon or base64.b64encode(decoded) != content:  # the decoder lets surplus padding and bits pass
         raise Unauthorized(reason="malformed")
     return name, Secret(password)
 

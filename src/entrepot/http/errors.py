@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Protocol, TypeVar, runtime_checkable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrepot.http.observation import observation_of
+from entrepot.http.observation import Observation, observation_of
 from entrepot.oci.errors import (
     BlobReferenced,
     BlobTooLarge,
@@ -218,30 +218,33 @@ class ErrorAnswers:
             await send(message)
 
         observation = observation_of(scope)
-        answer: RegistryError
         try:
             await self._app(scope, receive, noting_the_start)
         except ClientGone as gone:
             observation.code = gone.code
-            return
         except asyncio.CancelledError:
             # The grace period of a stop is over: the client may repeat its request elsewhere.
             observation.note(Unavailable())
             if not begun:
                 await _send(answer_of(Unavailable()), scope, receive, send)
             raise
-        except RegistryError as error:
-            answer = error
-            if begun or status_of(error) >= 500:  # ruff: ignore[magic-value-comparison]  statuses of the server's own failures
-                logger.warning(error.message, exc_info=error, extra={"code": error.code})
-        except Exception as error:
-            answer = RegistryError(request_id=observation.request_id)
-            logger.error("unexpected error", exc_info=error)  # ruff: ignore[error-instead-of-exception]  same form as above
-        else:
-            return
-        observation.note(answer)
-        if not begun:
-            await _send(answer_of(answer), scope, receive, send)
+        except Exception as error:  # ruff: ignore[blind-except]  no request goes without an answer
+            answer = _answered(error, observation, begun=begun)
+            if not begun:
+                await _send(answer_of(answer), scope, receive, send)
+
+
+def _answered(error: Exception, observation: Observation, *, begun: bool) -> RegistryError:
+    """What an error is answered with; logs it when it is the server's, or when the answer had ``begun``."""
+    if isinstance(error, RegistryError):
+        answer = error
+        if begun or status_of(error) >= 500:  # ruff: ignore[magic-value-comparison]  statuses of the server's failures
+            logger.warning(error.message, exc_info=error, extra={"code": error.code})
+    else:
+        answer = RegistryError(request_id=observation.request_id)
+        logger.error("unexpected error", exc_info=error)
+    observation.note(answer)
+    return answer
 
 
 async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

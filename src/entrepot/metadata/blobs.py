@@ -68,8 +68,11 @@ def linked_blobs(tx: Transaction, repository_id: int, digests: Collection[Digest
     return found
 
 
-def link_blob(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> None:
-    """Let the repository show the blob; a link that is there gets its lease extended and is shown again."""
+def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest, lease: timedelta) -> None:
+    """Let the repository show the blob; a link that is there gets its lease extended and is shown again.
+
+    Manifests of the repository that named the digest while it had no such blob refer to it from now on.
+    """
     lease_until = tx.now + lease
     tx.execute(
         tx.dialect.insert(repository_blobs)
@@ -77,6 +80,15 @@ def link_blob(tx: Transaction, repository_id: int, blob_id: int, lease: timedelt
         .on_conflict_do_update(
             index_elements=["repository_id", "blob_id"], set_={"lease_until": lease_until, "hidden_at": None}
         )
+    )
+    tx.execute(
+        update(manifest_blobs)
+        .where(
+            manifest_blobs.c.repository_id == repository_id,
+            manifest_blobs.c.digest == digest,
+            manifest_blobs.c.blob_id.is_(None),
+        )
+        .values(blob_id=blob_id)
     )
 
 

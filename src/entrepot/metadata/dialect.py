@@ -1,6 +1,6 @@
 """How the two databases differ, as far as statements are concerned; no other module asks which one it is."""
 
-from typing import Protocol, TypeVarTuple, Unpack, cast
+from typing import Protocol, TypeVarTuple, cast
 
 from sqlalchemy import Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,11 +24,11 @@ class Dialect(Protocol):
         """
         ...
 
-    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
         """The select, keeping its rows from being deleted until commit (their other columns may change)."""
         ...
 
-    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:
+    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
         """The select, keeping its rows from being changed until commit; ``skip_locked`` leaves out what others hold."""
         ...
 
@@ -42,11 +42,11 @@ class SqliteDialect:
         """SQLite's insert."""
         return sqlite.insert(table)
 
-    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
         """The same select."""
         return select
 
-    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:  # noqa: ARG002  nothing is ever locked
+    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:  # ruff: ignore[unused-method-argument]  nothing is ever locked
         """The same select."""
         return select
 
@@ -60,10 +60,10 @@ class PostgresqlDialect:
         """PostgreSQL's insert, shown as SQLite's, whose methods it has all and alike."""
         return cast("Insert", postgresql.insert(table))
 
-    def key_share(self, select: Select[Unpack[Ts]]) -> Select[Unpack[Ts]]:
+    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
         """``FOR KEY SHARE``."""
         return select.with_for_update(read=True, key_share=True)
 
-    def for_update(self, select: Select[Unpack[Ts]], *, skip_locked: bool = False) -> Select[Unpack[Ts]]:
+    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
         """``FOR UPDATE``, perhaps ``SKIP LOCKED``."""
         return select.with_for_update(skip_locked=skip_locked)

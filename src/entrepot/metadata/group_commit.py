@@ -74,22 +74,24 @@ class GroupCommit:
     """Runs units one after the other on a thread of its own, up to 64 in one commit, each in a savepoint.
 
     A unit that raises undoes only itself. When a batch fails as a whole, its units are run again one by one. Answers
-    leave only after the commit returned. ``translate`` makes a driver's error one of the registry's.
+    leave only after the commit returned. ``translate`` makes a driver's error one of the registry's; a unit
+    waits up to ``lock_patience`` seconds for writers of other processes.
     """
 
     def __init__(
         self,
         connect: Callable[[], WriteConnection],
         translate: Callable[[BaseException], BaseException],
-        name: str,
+        lock_patience: float = LOCK_PATIENCE,
     ) -> None:
         self._connect = connect
         self._translate = translate
+        self._lock_patience = lock_patience
         self._connection: WriteConnection | None = None
         self._queue: queue.Queue[_Request | None] = queue.Queue(QUEUE_AT_MOST + 1)  # one more for the end
         self._closed = False
         self._ending = False
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="sqlite-write", daemon=True)
         self._thread.start()
 
     async def run(self, unit: Callable[[Transaction], T]) -> T:
@@ -100,7 +102,7 @@ class GroupCommit:
             raise Unavailable(reason="queue")
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
-        self._queue.put_nowait(_Request(unit, loop, waiter, time.monotonic() + LOCK_PATIENCE))
+        self._queue.put_nowait(_Request(unit, loop, waiter, time.monotonic() + self._lock_patience))
         return await waiter
 
     async def close(self) -> None:
@@ -136,7 +138,7 @@ class GroupCommit:
             outcomes = [(request, _run_unit(connection, request.unit, self._translate)) for request in batch]
             if batch:
                 connection.raw.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to those who wait
+        except BaseException as error:  # ruff: ignore[blind-except]  whatever it is, it belongs to those who wait
             self._disconnect()
             reason = error.reason if isinstance(error, _BatchBroken) else error
             if len(batch) == 1:
@@ -154,7 +156,7 @@ class GroupCommit:
         return self._connection
 
     def _take_lock(self, raw: sqlite3.Connection, batch: list[_Request]) -> None:
-        """Start the transaction as its writer; takes those units out of the batch, and answers them, that wait too long.
+        """Start the transaction as its writer; answers the units that have waited too long and leaves them out.
 
         When nobody is left, the connection is given up: a result that a unit leaked would keep it busy for ever.
         """
@@ -168,7 +170,8 @@ class GroupCommit:
             else:
                 return
             attempts += 1
-            time.sleep(random.uniform(*(_EAGER_PAUSE if attempts < _EAGER_ATTEMPTS else _CALM_PAUSE)))  # noqa: S311  no secret
+            pause = _EAGER_PAUSE if attempts < _EAGER_ATTEMPTS else _CALM_PAUSE
+            time.sleep(random.uniform(*pause))  # ruff: ignore[suspicious-non-cryptographic-random-usage]  no secret
             now = time.monotonic()
             if late := [request for request in batch if request.give_up_at <= now]:
                 batch[:] = [request for request in batch if request.give_up_at > now]
@@ -192,7 +195,7 @@ def _run_unit(
         transaction = connection.begin_unit()
         value = unit(transaction)
         transaction.finish()
-    except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to whoever waits for this unit
+    except BaseException as error:  # whatever it is, it belongs to whoever waits for this unit
         if not raw.in_transaction:  # a full disk or a failed read ends the transaction of all
             raise _BatchBroken(error) from error
         raw.execute("ROLLBACK TO unit")

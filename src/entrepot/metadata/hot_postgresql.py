@@ -48,8 +48,9 @@ class PostgresqlHotReads:
     A connection that was lost while it lay idle is replaced without the caller noticing, so that a server may restart.
     """
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, patience: float = PATIENCE) -> None:
         self._url = url
+        self._patience = patience
         self._places = asyncio.Semaphore(connections)
         self._idle: list[psycopg.AsyncConnection[Any]] = []
         self._reads = 0
@@ -81,7 +82,10 @@ class PostgresqlHotReads:
             raise Unavailable(reason="queue")
         self._reads += 1
         try:
-            await self._take_place()
+            if self._places.locked():
+                await self._wait_for_place()
+            else:
+                await self._places.acquire()
             try:
                 if self._idle:
                     try:
@@ -94,9 +98,9 @@ class PostgresqlHotReads:
         finally:
             self._reads -= 1
 
-    async def _take_place(self) -> None:
+    async def _wait_for_place(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await self._places.acquire()
         except TimeoutError:
             raise Unavailable(reason="busy") from None
@@ -126,14 +130,13 @@ class PostgresqlHotReads:
             self._idle.append(connection)
         return rows
 
-    @staticmethod
     async def _fetch(
-        connection: psycopg.AsyncConnection[Any], statement: LiteralString, parameters: tuple[str | bytes, ...]
+        self, connection: psycopg.AsyncConnection[Any], statement: LiteralString, parameters: tuple[str | bytes, ...]
     ) -> _Rows:
         """The statement's rows; closes the connection unless they came."""
         # No time-out that cancels: psycopg answers a cancellation by waiting once more for the server.
         loop = asyncio.get_running_loop()
-        watch = loop.call_later(PATIENCE, hang_up, connection)
+        watch = loop.call_later(self._patience, hang_up, connection)
         try:
             cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
             return await cursor.fetchall()

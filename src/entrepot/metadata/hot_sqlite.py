@@ -1,4 +1,4 @@
-"""The pull path's reads on SQLite: the driver called on the event loop, because a thread would cost forty times that."""
+"""The pull path's reads on SQLite: the driver called on the event loop, as a thread would cost forty times that."""
 
 import contextlib
 import sqlite3
@@ -62,7 +62,7 @@ class SqliteHotReads:
 
     async def _rows(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
         try:
-            connection = self._connection or await self._open()
+            connection = await self._open() if self._connection is None else self._connection
             return connection.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
             if _is_busy(error):  # a killed writer's log is being mended; waiting would hold up the loop
@@ -75,13 +75,18 @@ class SqliteHotReads:
     async def _open(self) -> sqlite3.Connection:
         if self._closed:
             raise Unavailable(reason="closed")
-        connection = await self._threads.run(self._connect)
-        if self._connection is not None or self._closed:  # somebody was faster
+        return self._keep(await self._threads.run(self._connect))
+
+    def _keep(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Make the connection the one of all reads, unless another read was faster."""
+        if self._closed or self._connection is not None:
             connection.close()
-            return self._connection or await self._open()
-        connection.execute("PRAGMA busy_timeout=0")
-        self._connection = connection
-        return connection
+        if self._closed:
+            raise Unavailable(reason="closed")
+        if self._connection is None:
+            connection.execute("PRAGMA busy_timeout=0")  # the loop must not wait
+            self._connection = connection
+        return self._connection
 
     def _rows_patiently(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
         try:

@@ -143,6 +143,7 @@ def _record_names(
             "ordinal": ordinal,
             "repository_id": repository_id,
             "blob_id": blob_ids.get(reference.descriptor.digest),
+            "digest": reference.descriptor.digest,
             "role": reference.role,
             "media_type": reference.descriptor.media_type,
         }

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, create_engine, event, func, select
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
 from entrepot.metadata.bounded_threads import BoundedThreads
 from entrepot.metadata.dialect import Dialect, PostgresqlDialect
-from entrepot.metadata.hot_postgresql import PostgresqlHotReads
+from entrepot.metadata.hot_postgresql import PATIENCE, PostgresqlHotReads
 from entrepot.metadata.port import ConstraintViolation, HotReads, ReadOnlyViolation
 from entrepot.metadata.postgresql_connection import (
     Conflict,
@@ -35,8 +34,7 @@ CALLS_AT_MOST = 1024  # units that run or wait
 RUNS_AT_MOST = 10  # of a unit that others' changes made impossible
 RUN_PAUSE = 0.02  # seconds before the second run, growing with each and spread by chance
 UNIT_PATIENCE = 45.0  # seconds for a unit with all its runs: longer than any one of its statements may take
-PING_PATIENCE = 5.0  # seconds
-CLOSING_PATIENCE = 30.0  # seconds for the units under way when the database is closed
+CLOSING_PATIENCE = 25.0  # seconds for the units under way when the database is closed
 
 T = TypeVar("T")
 
@@ -46,13 +44,15 @@ _WARNINGS = "entrepot_warnings"
 class PostgresqlDatabase:
     """A database on a server: units run on threads with a connection each, the pull path on connections of its own.
 
-    ``connections`` is how many of either kind there may be. Raises DatabaseUnsuitable, Unavailable when the server
+    ``connections`` is how many of either kind there may be; a read of the pull path waits up to ``patience`` seconds for
+    one, and as long for its answer. Raises DatabaseUnsuitable, Unavailable when the server
     does not answer.
     """
 
-    def __init__(self, url: str, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, connections: int = CONNECTIONS, patience: float = PATIENCE) -> None:
         self._dialect: Dialect = PostgresqlDialect()
         self._closed = False
+        self._patience = patience
         self._opened: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
         self._opened_lock = threading.Lock()
         self._engine = create_engine(
@@ -68,7 +68,7 @@ class PostgresqlDatabase:
         )
         self._check()
         self._threads = BoundedThreads(connections, CALLS_AT_MOST, "postgresql")
-        self._hot = PostgresqlHotReads(url, connections)
+        self._hot = PostgresqlHotReads(url, connections, patience)
 
     @property
     def hot(self) -> HotReads:
@@ -89,7 +89,7 @@ class PostgresqlDatabase:
 
     async def ping(self) -> None:
         """Ask on a unit's connection and on one of the pull path."""
-        await self._read_within(PING_PATIENCE, lambda tx: tx.execute(select(1)).one())
+        await self._read_within(self._patience, lambda tx: tx.execute(select(1)).one())
         await self._hot.access_version()
 
     async def close(self) -> None:
@@ -99,8 +99,9 @@ class PostgresqlDatabase:
         self._closed = True
         if not ended:
             with self._opened_lock:
-                for connection in self._opened:
-                    hang_up(connection)
+                connections = list(self._opened)
+            for connection in connections:
+                hang_up(connection)
         self._engine.dispose()
 
     async def _read_within(self, patience: float, unit: Callable[[Transaction], T]) -> T:
@@ -120,7 +121,7 @@ class PostgresqlDatabase:
                     raise
                 lost = True
             except Conflict:
-                time.sleep(random.uniform(0, RUN_PAUSE * run))  # noqa: S311  no secret
+                time.sleep(random.uniform(0, RUN_PAUSE * run))  # ruff: ignore[suspicious-non-cryptographic-random-usage]  no secret
         return self._run(unit)
 
     def _run(self, unit: Callable[[Transaction], T]) -> T:

@@ -117,29 +117,29 @@ def translate(error: BaseException) -> BaseException:
     state = original.sqlstate or ""
     if state.startswith("23"):
         return _violation(state, original.diag.constraint_name)
-    if reason := _REASONS.get(state):
-        return Unavailable(reason=reason)
     if state == "53100":
         return StorageFull(reason="database")
     if state.startswith("40"):
         return Conflict(reason="busy")
+    if reason := _REASONS.get(state) or _REASONS.get(state[:2]):
+        return Unavailable(reason=reason)
     silent = not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError))
-    if silent or state.startswith(("08", "57")):
-        return ConnectionLost(reason="unreachable")
-    if state.startswith(("28", "53", "58")):
-        return Unavailable(reason="unreachable")
-    return error
+    return ConnectionLost(reason="unreachable") if silent or state.startswith(("08", "57")) else error
 
 
 _REASONS: Final = {
     "25006": "read-only",
     "25P03": "timeout",
+    "28": "forbidden",
     "42501": "forbidden",
+    "53": "unreachable",
     "55P03": "busy",
     "57014": "timeout",
+    "58": "unreachable",
     "XX001": "damaged",
     "XX002": "damaged",
 }
+"""Codes and classes of codes, and the reason they give."""
 
 
 def _violation(state: str, constraint: str | None) -> ConstraintViolation:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -68,10 +68,8 @@ def upgrade(url: str) -> None:
         _make_file(address.path)
     with _transaction(address, writing=True) as connection:
         if isinstance(address, PostgresqlAddress):
-            connection.execute(
-                text("SELECT set_config('lock_timeout', :patience, true)"), {"patience": _UPGRADE_PATIENCE}
-            )
-            connection.execute(text("SELECT set_config('statement_timeout', '0', true)"))
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_UPGRADE_PATIENCE}")
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
         with contextlib.suppress(SchemaMissing, SchemaOlder):
             _require_head(connection)
@@ -141,7 +139,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 @contextlib.contextmanager
-def _transaction(address: Address, *, writing: bool = False) -> Iterator[Connection]:
+def _transaction(address: Address, *, writing: bool = False) -> Generator[Connection]:
     """A connection of its own in a transaction that is committed at the end; errors are the registry's."""
     if isinstance(address, SqliteAddress):
         engine = create_engine(

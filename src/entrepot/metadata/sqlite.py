@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import create_engine, text
@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from entrepot.metadata.bounded_threads import BoundedThreads
 from entrepot.metadata.dialect import Dialect, SqliteDialect
-from entrepot.metadata.group_commit import GroupCommit
+from entrepot.metadata.group_commit import LOCK_PATIENCE, GroupCommit
 from entrepot.metadata.hot import ACCESS_VERSION
 from entrepot.metadata.hot_sqlite import SqliteHotReads
 from entrepot.metadata.port import (
@@ -35,7 +35,7 @@ from entrepot.oci import StorageFull, Unavailable
 READERS = 4  # threads that read: more do not help, because Python runs one of them at a time
 READS_AT_MOST = 1024  # reads that run or wait, as many as writes
 PATIENCE = 5.0  # seconds that opening and reading wait for a lock; both are held for moments only
-CLOSING_PATIENCE = 30.0  # seconds for the reads under way when the database is closed
+CLOSING_PATIENCE = 25.0  # seconds for the reads under way when the database is closed
 LOG_BYTES_KEPT = 64 * 1024 * 1024  # a write-ahead log that has once grown larger is cut back to this
 
 T = TypeVar("T")
@@ -80,26 +80,33 @@ def translate(error: BaseException) -> BaseException:
     if not isinstance(original, sqlite3.Error):
         return error
     code = getattr(original, "sqlite_errorcode", None)
-    match code if code is None else code & 0xFF:
-        case sqlite3.SQLITE_CONSTRAINT:
-            return _violation(code, original)
-        case sqlite3.SQLITE_FULL:
-            return StorageFull(reason="database")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Unavailable(reason="busy")
-        case sqlite3.SQLITE_READONLY:
-            return Unavailable(reason="read-only")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return Unavailable(reason="damaged")
-        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PROTOCOL | sqlite3.SQLITE_NOMEM:
-            return Unavailable(reason="unreachable")
-        case sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH | sqlite3.SQLITE_NOLFS:
-            return Unavailable(reason="forbidden")
-        case _:
-            return error
+    if code is None:
+        return error
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return _violation(code, original)
+    if primary == sqlite3.SQLITE_FULL:
+        return StorageFull(reason="database")
+    reason = _REASONS.get(primary)
+    return error if reason is None else Unavailable(reason=reason)
 
 
-def _violation(code: int | None, error: sqlite3.Error) -> ConstraintViolation:
+_REASONS: Final = {
+    sqlite3.SQLITE_AUTH: "forbidden",
+    sqlite3.SQLITE_BUSY: "busy",
+    sqlite3.SQLITE_CANTOPEN: "unreachable",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_IOERR: "unreachable",
+    sqlite3.SQLITE_LOCKED: "busy",
+    sqlite3.SQLITE_NOMEM: "unreachable",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_PERM: "forbidden",
+    sqlite3.SQLITE_PROTOCOL: "busy",
+    sqlite3.SQLITE_READONLY: "read-only",
+}
+
+
+def _violation(code: int, error: sqlite3.Error) -> ConstraintViolation:
     named = _CONSTRAINT.search(str(error))
     names = named["names"] if named else None
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
@@ -169,10 +176,13 @@ class _UnitConnection:
 class SqliteDatabase:
     """A database in one file: one thread writes, a few read, and the pull path reads on the event loop.
 
-    Several processes may have the same file open. Raises Unavailable if it cannot be opened.
+    Several processes may have the same file open; a unit waits up to ``lock_patience`` seconds for their writers.
+    ``clock`` gives each unit its instant. Raises Unavailable if the file cannot be opened.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] = host_clock) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], datetime] = host_clock, lock_patience: float = LOCK_PATIENCE
+    ) -> None:
         self._file = SqliteFile(path)
         self._clock = clock
         self._engine = create_engine(
@@ -180,7 +190,7 @@ class SqliteDatabase:
         )
         self._threads = BoundedThreads(READERS, READS_AT_MOST, "sqlite-read")
         self._readers: collections.deque[_UnitConnection] = collections.deque()
-        self._writer = GroupCommit(self._connect_writer, translate, "sqlite-write")
+        self._writer = GroupCommit(self._connect_writer, translate, lock_patience)
         self._hot = SqliteHotReads(lambda: open_file(path, read_only=True), self._threads, translate)
 
     @property

@@ -152,6 +152,7 @@ manifest_blobs = Table(
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("repository_id", BigInteger, nullable=False),
     Column("blob_id", BigInteger),
+    Column("digest", DigestType, nullable=False),
     Column("role", Text, CheckConstraint("role IN ('config', 'layer', 'entry')", name="role"), nullable=False),
     Column("media_type", Text, nullable=False),
     ForeignKeyConstraint(
@@ -163,8 +164,15 @@ manifest_blobs = Table(
         ondelete="RESTRICT",
     ),
     Index(None, "repository_id", "blob_id"),
+    Index(
+        "ix_manifest_blobs_awaited",
+        "repository_id",
+        "digest",
+        sqlite_where=text("blob_id IS NULL"),
+        postgresql_where=text("blob_id IS NULL"),
+    ),
 )
-"""Blobs that a manifest names, in its order; ``blob_id`` is null for a layer that lies elsewhere by its ``urls``."""
+"""Blobs that a manifest names, in its order; ``blob_id`` is null for as long as the repository does without the blob."""
 
 manifest_children = Table(
     "manifest_children",

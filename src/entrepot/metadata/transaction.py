@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVarTuple, Unpack, overload
+from typing import Any, TypeVarTuple, overload
 
 from sqlalchemy import Connection, CursorResult, Executable
 from sqlalchemy.engine.interfaces import _CoreAnyExecuteParams
@@ -42,17 +42,17 @@ class Transaction:
 
     @overload
     def execute(
-        self, statement: TypedReturnsRows[Unpack[Ts]], parameters: _CoreAnyExecuteParams | None = None
-    ) -> CursorResult[Unpack[Ts]]: ...
+        self, statement: TypedReturnsRows[*Ts], parameters: _CoreAnyExecuteParams | None = None
+    ) -> CursorResult[*Ts]: ...
 
     @overload
     def execute(
         self, statement: Executable, parameters: _CoreAnyExecuteParams | None = None
-    ) -> CursorResult[Unpack[tuple[Any, ...]]]: ...
+    ) -> CursorResult[*tuple[Any, ...]]: ...
 
     def execute(
         self, statement: Executable, parameters: _CoreAnyExecuteParams | None = None
-    ) -> CursorResult[Unpack[tuple[Any, ...]]]:
+    ) -> CursorResult[*tuple[Any, ...]]:
         """Run one statement; raises ForeignKeyViolation, UniqueViolation, Unavailable, StorageFull."""
         if self._failure is not None:
             raise self._failure

@@ -1,7 +1,5 @@
 """The refusals of a registry, one class per meaning (distribution spec, "Error Codes")."""
 
-# The classes are named for the specification's codes, which have no suffix.
-
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypeAlias
 

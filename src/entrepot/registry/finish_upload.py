@@ -88,7 +88,7 @@ class FinishUpload:
                 raise UploadRangeInvalid(offset=current.offset, reason="taken-over")
             bury_objects(tx, empty, delete_after=tx.now)
             blob_id, kept = store_blob(tx, digest, pieces)
-            link_blob(tx, session.repository_id, blob_id, limits.lease)
+            link_blob(tx, session.repository_id, blob_id, digest, limits.lease)
             return kept
 
         kept = await self.database.write(unit)

@@ -60,5 +60,5 @@ class MountBlob:
         blob = find_readable(tx, digest, source_ids)
         if blob is None:
             return False
-        link_blob(tx, ensure_repository(tx, name, actor_of(principal)), blob.id, self.limits.lease)
+        link_blob(tx, ensure_repository(tx, name, actor_of(principal)), blob.id, digest, self.limits.lease)
         return True

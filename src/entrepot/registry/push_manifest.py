@@ -78,10 +78,14 @@ class PushedManifest:
 
 @dataclass(frozen=True, slots=True)
 class PushManifest:
-    """Store a manifest whose content is there, and set its tags, all in one transaction."""
+    """Store a manifest whose content is there, and set its tags, all in one transaction.
+
+    With ``accept_missing_blobs`` the content may also come later, or never (sparse images).
+    """
 
     database: Database
     lease: timedelta
+    accept_missing_blobs: bool
 
     async def __call__(self, principal: Principal, push: ManifestPush) -> PushedManifest:
         """Store and tag.
@@ -96,7 +100,7 @@ class PushManifest:
 
         def unit(tx: Transaction) -> None:
             repository_id = ensure_repository(tx, push.repository, actor)
-            found = _require_blobs(tx, repository_id, manifest)
+            found = _find_blobs(tx, repository_id, manifest, required=not self.accept_missing_blobs)
             lock_manifests(tx, repository_id, _named_manifests(manifest))
             _check_untagged(tx, repository_id, push, digest)
             stored = store_manifest(
@@ -128,14 +132,16 @@ def _digest_of(push: ManifestPush) -> Digest:
     return digest
 
 
-def _require_blobs(tx: Transaction, repository_id: int, manifest: Manifest) -> dict[Digest, LinkedBlob]:
+def _find_blobs(
+    tx: Transaction, repository_id: int, manifest: Manifest, *, required: bool
+) -> dict[Digest, LinkedBlob]:
     """The blobs that the manifest names, their links locked; raises ManifestBlobUnknown, SizeInvalid."""
     named = manifest.blob_references()
     found = linked_blobs(tx, repository_id, {reference.descriptor.digest for reference in named})
     missing = {
         str(reference.descriptor.digest)
         for reference in named
-        if reference.required and reference.descriptor.digest not in found
+        if required and reference.required and reference.descriptor.digest not in found
     }
     if missing:
         raise ManifestBlobUnknown(digests=sorted(missing))

@@ -18,7 +18,7 @@ _WANTS_URL = 'wants "https://HOST" or "https://HOST:PORT" without a path'
 _PORT_AT_MOST = 65535
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})")
 _URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
-_PASSWORD_PARAMETER = re.compile(r"(?i)((?:^|&)[^=&]*(?:password|secret|token)[^=&]*=)[^&]*")
+_PASSWORD_PARAMETER = re.compile(r"(?i)((?:[?&])[^=&]*(?:password|secret|token)[^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class DatabaseUrl:
         if not separator or not text.isprintable():
             raise ValueError(_WANTS_DATABASE)
         if scheme == "sqlite":
-            if not rest.startswith("/") or rest in {"/", "/:memory:"} or "?" in rest:
+            if not rest.startswith("/") or rest.endswith("/") or rest == "/:memory:" or "?" in rest:
                 raise ValueError(_WANTS_DATABASE)
             return cls.of_file(Path(rest[1:]))
         if scheme not in {"postgresql", "postgres"}:
             raise ValueError(_WANTS_DATABASE)
-        parts = urlsplit(f"postgresql://{rest}")
-        if "@" in parts.path + parts.query + parts.netloc.rpartition("@")[0] or "#" in rest:
+        netloc, path, query = _split(rest)
+        if "@" in netloc.rpartition("@")[0] + path + query or "#" in rest:
             raise ValueError(_WANTS_ENCODED)
         return cls(f"postgresql://{rest}")
 
@@ -99,17 +99,25 @@ class DatabaseUrl:
 
     @override
     def __str__(self) -> str:
-        if self.sqlite_file is not None:
+        scheme, _, rest = self._text.partition("://")
+        if scheme == "sqlite":
             return self._text
-        parts = urlsplit(self._text)
-        login, at, host = parts.netloc.rpartition("@")
+        netloc, path, query = _split(rest)
+        login, at, host = netloc.rpartition("@")
         user, colon, _ = login.partition(":")
-        netloc = f"{user}{colon}{MASK if colon else ''}{at}{host}"
-        return parts._replace(netloc=netloc, query=_PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", parts.query)).geturl()
+        masked = _PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", query)
+        return f"{scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{path}{masked}"
 
     @override
     def __repr__(self) -> str:
         return f"DatabaseUrl({str(self)!r})"
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """Host part, path and query, the latter with their first character, of what follows ``scheme://``."""
+    before, question_mark, query = rest.partition("?")
+    netloc, slash, path = before.partition("/")
+    return netloc, slash + path, question_mark + query
 
 
 def parse_public_url(text: str) -> str:

@@ -85,6 +85,13 @@ class Anonymous(StrEnum):
     PUSH = "push"
 
 
+class MissingBlobs(StrEnum):
+    """What happens to a manifest that names blobs which its repository does not have."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
 class LogLevel(StrEnum):
     """From which severity on events are logged."""
 
@@ -92,13 +99,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How a line of the log looks."""
-
-    JSON = "json"
-    TEXT = "text"
 
 
 def _duration(value: object) -> timedelta:
@@ -215,8 +215,8 @@ class Admin(_Section):
 
     password_file: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
         default=None,
-        description="File with the first password of the user `admin`, read once when there is no user yet; "
-        "without it one is made on SQLite, on PostgreSQL it must be given.",
+        description="File with the password of the user `admin`, which gets it at every start; without it a new "
+        "registry makes one on SQLite, on PostgreSQL it must be given.",
     )
 
 
@@ -299,6 +299,10 @@ class Manifests(_Section):
         le=64 * _GIB,
         description="Memory of each worker for manifests that were pulled before.",
     )
+    missing_blobs: Annotated[MissingBlobs, Form.CHOICE] = Field(
+        default=MissingBlobs.REFUSE,
+        description="A manifest that names blobs its repository lacks: `refuse` it, or `accept` sparse images.",
+    )
 
 
 class Lists(_Section):
@@ -335,15 +339,15 @@ class Http(_Section):
     )
     idle_timeout: Duration = Field(
         default=timedelta(seconds=75),
-        ge=timedelta(milliseconds=100),
+        ge=timedelta(seconds=1),
         le=timedelta(hours=1),
         description="How long a connection may wait between two requests.",
     )
     minimum_rate: Annotated[Size, Form.RATE] = Field(
         default=_KIB,
-        ge=0,
+        ge=1,
         le=100 * _MIB,
-        description="Bytes per second below which a sender or reader is cut off; 0 lets them be as slow as they like.",
+        description="Bytes per second below which a sender or reader is cut off.",
     )
     rate_window: Duration = Field(
         default=timedelta(seconds=60),
@@ -385,9 +389,6 @@ class Log(_Section):
 
     level: Annotated[LogLevel, Form.CHOICE] = Field(
         default=LogLevel.INFO, description="From which severity on events are logged."
-    )
-    format: Annotated[LogFormat, Form.CHOICE] = Field(
-        default=LogFormat.JSON, description="One JSON object per line, or text to be read by people."
     )
 
 

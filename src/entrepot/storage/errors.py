@@ -13,7 +13,7 @@ class StoreUnavailable(Unavailable):
     message = "the registry's storage does not answer; try again later"
 
 
-class ObjectUnknown(Exception):  # ruff: ignore[error-suffix-on-exception-name]  named for its meaning, as all errors here
+class ObjectUnknown(Exception):
     """There is no object under this key, or it is shorter than asked."""
 
     def __init__(self, key: str) -> None:
@@ -21,9 +21,9 @@ class ObjectUnknown(Exception):  # ruff: ignore[error-suffix-on-exception-name] 
         self.key = key
 
 
-class KeyInvalid(ValueError):  # ruff: ignore[error-suffix-on-exception-name]  likewise
+class KeyInvalid(ValueError):
     """A key outside the port's grammar: a mistake of the program, never of a client."""
 
 
-class HashStateUnusable(Exception):  # ruff: ignore[error-suffix-on-exception-name]  likewise
+class HashStateUnusable(Exception):
     """A saved hash state is damaged or of another library; the bytes must be hashed again from the start."""

@@ -19,6 +19,7 @@ _CLOSED = -1
 _PROBE = b"entrepot"
 
 _flush = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+_flush_entries = os.fsync
 
 
 class Place:
@@ -225,6 +226,6 @@ def _make_directory(path: Path) -> None:
 def _flush_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        _flush_entries(descriptor)
     finally:
         os.close(descriptor)

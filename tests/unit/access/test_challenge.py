@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.access import CATALOG, Action, ChallengeError, Scope, basic_challenge, bearer_challenge, parse_scopes
@@ -65,6 +65,7 @@ def test_values_that_break_headers_are_refused(value: str) -> None:
         basic_challenge(value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)), st.text(alphabet='",\\=a '))
 def test_no_value_becomes_another_parameter(realm: str, service: str) -> None:
     """Quotes and backslashes are escaped: a client reads exactly the values that were put in."""

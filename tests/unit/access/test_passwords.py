@@ -2,14 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.profiles import CHEAPEST, RFC_9106_LOW_MEMORY
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.access import Passwords, Secret, StoredUser
@@ -42,29 +43,42 @@ class Gauge:
         self.now = self.most = 0
         self.open = threading.Event()
         self.open.set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._hasher = passwords._hasher
         passwords._hasher = self  # type: ignore[assignment]
 
     def verify(self, stored: str, content: bytes) -> bool:
         """Like the hasher's."""
-        return self._watched(lambda: self._hasher.verify(stored, content), stored)
+        with self._watching(stored):
+            return self._hasher.verify(stored, content)
 
     def hash(self, content: bytes) -> str:
         """Like the hasher's."""
-        return self._watched(lambda: self._hasher.hash(content), "")
+        with self._watching(""):
+            return self._hasher.hash(content)
 
-    def _watched[Result](self, work: Callable[[], Result], stored: str) -> Result:
-        with self._lock:
+    async def until_busy(self, count: int) -> None:
+        """Return when so many hashes are being computed."""
+
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: self.now == count, timeout=30)
+
+        assert await asyncio.to_thread(wait)
+
+    @contextmanager
+    def _watching(self, stored: str) -> Generator[None]:
+        with self._changed:
             self.computed.append(stored)
             self.threads.add(threading.get_ident())
             self.now += 1
             self.most = max(self.most, self.now)
+            self._changed.notify_all()
         try:
             assert self.open.wait(30)
-            return work()
+            yield
         finally:
-            with self._lock:
+            with self._changed:
                 self.now -= 1
 
 
@@ -86,13 +100,6 @@ def passwords(clock: Clock) -> Iterator[Passwords]:
 def gauge(passwords: Passwords) -> Gauge:
     """What counts the hashes that are computed."""
     return Gauge(passwords)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let others go on until something holds."""
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_hash_is_verified(passwords: Passwords) -> None:
@@ -120,6 +127,7 @@ async def test_the_default_parameters_are_those_of_the_rfc() -> None:
     assert (found.type, found.memory_cost) == (Type.ID, 65536)
 
 
+@settings(deadline=None)
 @given(password=st.text(min_size=1, max_size=40))
 def test_any_unicode_password_works(password: str) -> None:
     """NUL, controls, emoji: whatever can be encoded is a password, as it was typed."""
@@ -266,7 +274,7 @@ async def test_hashing_leaves_the_event_loop_alone(passwords: Passwords, gauge: 
     """Hashes are computed in other threads; while one is held up the loop goes on."""
     gauge.open.clear()
     login = asyncio.create_task(passwords.verify("ann", ANN, RIGHT))
-    await until(lambda: gauge.now == 1)
+    await gauge.until_busy(1)
     assert not login.done()
 
     gauge.open.set()
@@ -279,7 +287,7 @@ async def test_few_are_hashed_at_once_and_few_wait(passwords: Passwords, gauge: 
     """Two are computed, four wait, and the seventh is sent away; afterwards there is room again."""
     gauge.open.clear()
     logins = [asyncio.create_task(passwords.verify(f"user{number}", None, WRONG)) for number in range(6)]
-    await until(lambda: gauge.now == 2)
+    await gauge.until_busy(2)
 
     with pytest.raises(TooManyRequests) as refusal:
         await passwords.verify("user6", None, WRONG)
@@ -298,7 +306,7 @@ async def test_remembered_passwords_pass_while_others_wait(passwords: Passwords,
     assert await passwords.verify("ann", ANN, RIGHT)
     gauge.open.clear()
     flood = [asyncio.create_task(passwords.verify(f"user{number}", None, WRONG)) for number in range(6)]
-    await until(lambda: gauge.now == 2)
+    await gauge.until_busy(2)
 
     assert await passwords.verify("ann", ANN, RIGHT)
 
@@ -313,7 +321,7 @@ async def test_the_same_login_many_times_is_computed_once(
     """A cluster that restarts sends one password five hundred times at once: one hash, known user or not."""
     gauge.open.clear()
     logins = [asyncio.create_task(passwords.verify("ann", user, password)) for _ in range(500)]
-    await until(lambda: gauge.now == 1)
+    await gauge.until_busy(1)
     gauge.open.set()
 
     assert await asyncio.gather(*logins) == [user is ANN and password is RIGHT] * 500
@@ -324,28 +332,30 @@ async def test_whoever_gives_up_takes_nobody_along(passwords: Passwords, gauge: 
     """Of two who wait for the same verification one may leave; the other is answered, and the room is free again."""
     gauge.open.clear()
     leaver, stayer = (asyncio.create_task(passwords.verify("ann", ANN, RIGHT)) for _ in range(2))
-    await until(lambda: gauge.now == 1)
+    await gauge.until_busy(1)
     leaver.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaver
     gauge.open.set()
 
     assert await stayer
-    await until(lambda: passwords._in_hand == 0)
+    passwords.close()
+    assert passwords._in_hand == 0
 
 
 async def test_a_cancelled_hash_gives_its_place_back(passwords: Passwords, gauge: Gauge) -> None:
     """Callers who leave, running or waiting, do not use up the places for ever."""
     gauge.open.clear()
     tasks = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(6)]
-    await until(lambda: gauge.now == 2)
+    await gauge.until_busy(2)
     for task in tasks:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     gauge.open.set()
 
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    await until(lambda: passwords._in_hand == 0)
+    passwords.close()
+    assert passwords._in_hand == 0
     assert len(gauge.computed) == 2
 
 

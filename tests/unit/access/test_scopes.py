@@ -1,7 +1,7 @@
 """Token scopes: the grammar, its caps, and what is left out."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.access import CATALOG, METRICS, Action, Grant, Resource, Scope, parse_scopes, render_scopes
@@ -145,6 +145,7 @@ def test_too_long_scopes_are_refused() -> None:
     assert refusal.value.detail == {"reason": "scope-too-long", "at_most": SCOPE_CHARACTERS_AT_MOST}
 
 
+@settings(deadline=None)
 @given(SCOPES)
 def test_written_scopes_are_read_back(scopes: list[Scope]) -> None:
     """Rendering and parsing are each other's reverse."""
@@ -152,6 +153,7 @@ def test_written_scopes_are_read_back(scopes: list[Scope]) -> None:
     assert list(parse_scopes(map(str, scopes))) == scopes
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), max_size=4))
 def test_any_text_is_read_or_refused(texts: list[str]) -> None:
     """No text does anything but be refused, or give scopes with known actions of known resources."""
@@ -164,6 +166,7 @@ def test_any_text_is_read_or_refused(texts: list[str]) -> None:
         assert scope.actions <= scope.resource.actions
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="repository(plugin):a/b,*. -_:5", max_size=60))
 def test_texts_like_scopes_are_read_the_same_when_written_back(text: str) -> None:
     """Whatever is accepted near the grammar means the same after it is written by this registry."""

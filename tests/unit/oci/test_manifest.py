@@ -1,7 +1,7 @@
 import copy
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -330,13 +330,13 @@ def test_when_an_image_was_built(text: str, expected: datetime | None) -> None:
     assert parse(image()).created is None
 
 
-@given(st.datetimes(timezones=st.timezones()))
+ZONES = st.integers(-24 * 60 + 1, 24 * 60 - 1).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES))  # ruff: ignore[call-datetime-without-tzinfo]  the zone is drawn
 def test_every_time_that_python_writes_is_read(moment: datetime) -> None:
-    """ISO text with an offset of whole minutes is read back to the same instant."""
-    offset = moment.utcoffset()
-    assert offset is not None
-    if offset.total_seconds() % 60 == 0 and 1 < moment.year < 9999:
-        assert parse_timestamp(moment.isoformat()) == moment
+    """ISO text with any offset is read back to the same instant."""
+    assert parse_timestamp(moment.isoformat()) == moment
 
 
 @given(st.text())
@@ -445,14 +445,15 @@ def test_a_mutated_manifest_is_a_manifest_or_refused(valid: Document, data: st.D
     document = copy.deepcopy(valid)
     for _ in range(data.draw(st.integers(1, 3))):
         container, place = data.draw(st.sampled_from(places(document) or [(document, "schemaVersion")]))
+        value = copy.deepcopy(data.draw(JSON))  # later mutations must not reach what may be drawn again
         if isinstance(container, dict):
             change = data.draw(st.sampled_from(["replace", "remove", "add"]))
             if change == "remove":
                 container.pop(place, None)
             else:
-                container[place if change == "replace" else data.draw(KEYS)] = data.draw(JSON)
+                container[place if change == "replace" else data.draw(KEYS)] = value
         elif isinstance(container, list) and isinstance(place, int) and place < len(container):
-            container[place] = data.draw(JSON)
+            container[place] = value
     check_is_manifest_or_refused(json.dumps(document).encode(), data.draw(CONTENT_TYPES))
 
 

@@ -8,7 +8,7 @@ _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # ruff: ignore[hardcoded-bi
 
 
 def banner(url: str, *, public_url: str | None, password_file: Path | None, data: Path) -> str:
-    """The lines for a server that listens at ``url``; ``password_file`` holds the first admin's password, if one does."""
+    """The lines for a server that listens at ``url``; ``password_file`` holds the admin's password."""
     parts = urlsplit(public_url or _reachable(url))
     lines = [f"entrepot is listening on {url}"]
     if public_url is not None:
@@ -16,7 +16,7 @@ def banner(url: str, *, public_url: str | None, password_file: Path | None, data
     lines.append(f"  data lies in {data}")
     source = ""
     if password_file is not None:
-        lines.append(f"  the first password of the user admin lies in {password_file}")
+        lines.append(f"  the password of the user admin lies in {password_file}")
         source = f" --password-stdin < {shlex.quote(str(password_file))}"
     lines += [
         "log in with",

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import json
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
 """The OCI distribution specification's own suite against a registry that runs as its users run it."""
 
 import os
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 import xml.etree.ElementTree as ET  # ruff: ignore[suspicious-xml-etree-import]  the suite's own report
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,10 @@ EVERYTHING = {
     "OCI_API_MANIFESTS_TAG_PARAM": "true",
     "OCI_DATA_SPARSE": "true",
 }
+
+# Part of the suite pushes an image without one of its layers. By default the registry refuses that with 404
+# MANIFEST_BLOB_UNKNOWN, as the specification allows ("Push").
+SPARSE = {"ENTREPOT_MANIFESTS__MISSING_BLOBS": "accept"}
 
 PASSED = "passed"
 
@@ -100,7 +104,7 @@ class TestOnSqlite:
 
     def test_every_case_passes(self, live_registry: StartRegistry, tmp_path: Path) -> None:
         """Every case of the specification's suite runs and passes."""
-        check_every_case(live_registry(), tmp_path / "results")
+        check_every_case(live_registry(environment=SPARSE), tmp_path / "results")
 
 
 class TestOnPostgresql:
@@ -108,4 +112,4 @@ class TestOnPostgresql:
 
     def test_every_case_passes(self, live_registry: StartRegistry, tmp_path: Path) -> None:
         """Every case of the specification's suite runs and passes."""
-        check_every_case(live_registry(database="postgresql"), tmp_path / "results")
+        check_every_case(live_registry(database="postgresql", environment=SPARSE), tmp_path / "results")

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import shutil
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, field

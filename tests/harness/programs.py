@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import signal
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  tests start the programs they are about
+import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass

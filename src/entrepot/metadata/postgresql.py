@@ -44,8 +44,8 @@ _WARNINGS = "entrepot_warnings"
 class PostgresqlDatabase:
     """A database on a server: units run on threads with a connection each, the pull path on connections of its own.
 
-    ``connections`` is how many of either kind there may be; a read of the pull path waits up to ``patience`` seconds for
-    one, and as long for its answer. Raises DatabaseUnsuitable, Unavailable when the server
+    ``connections`` is how many of either kind there may be; a read of the pull path waits at most ``patience`` seconds
+    for one, and as long for its answer. Raises DatabaseUnsuitable, Unavailable when the server
     does not answer.
     """
 

@@ -172,7 +172,7 @@ manifest_blobs = Table(
         postgresql_where=text("blob_id IS NULL"),
     ),
 )
-"""Blobs that a manifest names, in its order; ``blob_id`` is null for as long as the repository does without the blob."""
+"""Blobs that a manifest names, in its order; ``blob_id`` is null while the repository does without the blob."""
 
 manifest_children = Table(
     "manifest_children",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
@@ -18,7 +18,8 @@ _WANTS_URL = 'wants "https://HOST" or "https://HOST:PORT" without a path'
 _PORT_AT_MOST = 65535
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})")
 _URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
-_PASSWORD_PARAMETER = re.compile(r"(?i)((?:[?&])[^=&]*(?:password|secret|token)[^=&]*=)[^&]*")
+_PARAMETER = re.compile(r"([?&])([^=&]*)=([^&]*)")
+_SECRET_PARAMETER = re.compile(r"password|secret|token", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class DatabaseUrl:
     @property
     def sqlite_file(self) -> Path | None:
         """The file of an SQLite database; None for PostgreSQL."""
-        _, is_sqlite, path = self._text.partition("sqlite:///")
-        return Path(path) if is_sqlite else None
+        scheme, _, path = self._text.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
 
     @property
     def has_password(self) -> bool:
@@ -105,8 +106,7 @@ class DatabaseUrl:
         netloc, path, query = _split(rest)
         login, at, host = netloc.rpartition("@")
         user, colon, _ = login.partition(":")
-        masked = _PASSWORD_PARAMETER.sub(rf"\g<1>{MASK}", query)
-        return f"{scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{path}{masked}"
+        return f"{scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{path}{_PARAMETER.sub(_masked, query)}"
 
     @override
     def __repr__(self) -> str:
@@ -118,6 +118,11 @@ def _split(rest: str) -> tuple[str, str, str]:
     before, question_mark, query = rest.partition("?")
     netloc, slash, path = before.partition("/")
     return netloc, slash + path, question_mark + query
+
+
+def _masked(parameter: re.Match[str]) -> str:
+    is_secret = _SECRET_PARAMETER.search(unquote(parameter[2])) is not None
+    return f"{parameter[1]}{parameter[2]}={MASK if is_secret else parameter[3]}"
 
 
 def parse_public_url(text: str) -> str:

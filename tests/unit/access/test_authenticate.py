@@ -191,6 +191,7 @@ async def test_impossible_names_are_not_looked_up(
         "Bearer " + "x" * 40000,
         "Basic " + "QUFB" * 10000,
         "Basic " + "QUFB" * 1000,
+        basic("admin:" + "x" * 40000),
     ],
 )
 async def test_malformed_headers_are_refused(

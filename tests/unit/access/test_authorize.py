@@ -229,3 +229,4 @@ async def test_granted_reads_the_state_of_this_moment(users: InMemoryUsers, auth
     users.change(replace(ROOT, disabled=True))
 
     assert await authorizer.granted(principal_of(ROOT), asked) == ()
+    assert await authorizer.granted(replace(principal_of(ROOT), is_admin=True), asked) == ()

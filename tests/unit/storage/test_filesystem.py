@@ -237,11 +237,16 @@ class TestFiles:
 
         assert len(set(await listed(store))) == 2500
 
-    async def test_probe_leaves_no_file(self, store: FilesystemBlobStore, tmp_path: Path) -> None:
+    async def test_probe_leaves_no_file(
+        self, store: FilesystemBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A probe removes what it wrote, also if flushing failed."""
         await store.probe()
+        monkeypatch.setattr(files, "_flush", lambda _: os.fsync(1 << 20))
+        with pytest.raises(StoreUnavailable):
+            await store.probe()
 
-        assert list(tmp_path.iterdir()) == []
+        assert os.listdir(tmp_path) == []
 
 
 class TestErrors:

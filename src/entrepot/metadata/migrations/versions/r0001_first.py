@@ -328,6 +328,7 @@ def _create_tables() -> None:
         sa.Column("ordinal", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("repository_id", sa.BigInteger, nullable=False),
         sa.Column("blob_id", sa.BigInteger, nullable=True),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("media_type", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("manifest_id", "ordinal", name=op.f("pk_manifest_blobs")),
@@ -347,6 +348,14 @@ def _create_tables() -> None:
     )
     op.create_index(
         op.f("ix_manifest_blobs_repository_id_blob_id"), "manifest_blobs", ["repository_id", "blob_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_manifest_blobs_awaited"),
+        "manifest_blobs",
+        ["repository_id", "digest"],
+        unique=False,
+        sqlite_where=sa.text("blob_id IS NULL"),
+        postgresql_where=sa.text("blob_id IS NULL"),
     )
     op.create_table(
         "manifest_children",

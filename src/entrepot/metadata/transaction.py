@@ -1,6 +1,7 @@
 """What a unit of work gets to work with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVarTuple, overload
@@ -38,7 +39,8 @@ class Transaction:
     @cached_property
     def now(self) -> datetime:
         """The unit's instant, aware UTC: PostgreSQL's start of the transaction, on SQLite the host's clock."""
-        return self._clock(self._connection)
+        with self._guarded():
+            return self._clock(self._connection)
 
     @overload
     def execute(
@@ -54,16 +56,21 @@ class Transaction:
         self, statement: Executable, parameters: _CoreAnyExecuteParams | None = None
     ) -> CursorResult[*tuple[Any, ...]]:
         """Run one statement; raises ForeignKeyViolation, UniqueViolation, Unavailable, StorageFull."""
-        if self._failure is not None:
-            raise self._failure
-        try:
+        with self._guarded():
             return self._connection.execute(statement, parameters)
-        except DBAPIError as error:
-            self._failure = self._translate(error)
-            raise self._failure from error
 
     def finish(self) -> None:
         """Refuse further statements; raises the error that the unit has swallowed, if any. Called before the commit."""
         if self._failure is not None:
             raise self._failure
         self._failure = RuntimeError("a transaction was used after its unit of work")
+
+    @contextmanager
+    def _guarded(self) -> Generator[None]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
+        except DBAPIError as error:
+            self._failure = self._translate(error)
+            raise self._failure from error

@@ -13,7 +13,7 @@ MASK: Final = "********"
 
 _WANTS_ADDRESS = 'wants HOST:PORT such as "127.0.0.1:5000", "0.0.0.0:5000" or "[::1]:5000"'
 _WANTS_DATABASE = 'wants "sqlite:////absolute/path" or "postgresql://user:password@host/database"'
-_WANTS_ENCODED = "has an @ or # outside its host part; write such characters of a password percent-encoded"
+WANTS_ENCODED: Final = "has an @ or # outside its host part; write such characters of a password percent-encoded"
 _WANTS_URL = 'wants "https://HOST" or "https://HOST:PORT" without a path'
 _PORT_AT_MOST = 65535
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})")
@@ -75,7 +75,7 @@ class DatabaseUrl:
             raise ValueError(_WANTS_DATABASE)
         netloc, path, query = _split(rest)
         if "@" in netloc.rpartition("@")[0] + path + query or "#" in rest:
-            raise ValueError(_WANTS_ENCODED)
+            raise ValueError(WANTS_ENCODED)
         return cls(f"postgresql://{rest}")
 
     @classmethod

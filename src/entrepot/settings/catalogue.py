@@ -114,6 +114,7 @@ def json_schema() -> dict[str, Any]:
         declared = holder["properties"][name]
         declared.pop("title", None)
         declared.pop("default", None)
+        declared["description"] = option.description
         if option.default is not None:
             declared["default"] = _default_of(option)
     for name in schema["properties"]:

@@ -311,7 +311,9 @@ class Lists(_Section):
     page: Count = Field(
         default=100, ge=1, le=10_000, description="How many entries a page has when the client does not say."
     )
-    page_at_most: Count = Field(default=1000, ge=1, le=10_000, description="How many entries a page has at most.")
+    page_at_most: Count = Field(
+        default=1000, ge=1, le=10_000, description="How many entries a page has at most.", validate_default=True
+    )
 
     @field_validator("page_at_most")
     @classmethod

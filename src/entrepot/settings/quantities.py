@@ -14,7 +14,7 @@ _DURATION_UNITS: Final = {
     "ms": timedelta(milliseconds=1),
     "us": timedelta(microseconds=1),
 }
-_PART = r"(?:([0-9]{{1,12}}){unit})?"
+_PART = r"(?:([0-9]{{1,18}}){unit})?"
 _DURATION = re.compile("".join(_PART.format(unit=unit) for unit in _DURATION_UNITS))
 
 _BINARY_UNITS: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}

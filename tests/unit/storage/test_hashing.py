@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import hashlib
 import struct
-import subprocess  # ruff: ignore[suspicious-subprocess-import]  a state has to cross processes
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator

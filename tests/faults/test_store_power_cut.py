@@ -37,6 +37,10 @@ class Disk:
         """Mount it; the journal is replayed if need be."""
         checked("mount", "-o", "loop", self._image, self.path)
 
+    def take_away(self) -> None:
+        """Unmount it, whoever still uses it."""
+        checked("umount", "--lazy", self.path)
+
     def cut(self) -> None:
         """Lose whatever is not on the disk or in its journal, and start again."""
         descriptor = os.open(self.path, os.O_RDONLY)
@@ -58,7 +62,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
             disk.mount()
         except (OSError, subprocess.CalledProcessError) as error:
             cannot(f"cutting the power needs mkfs.ext4 and the right to mount: {error}")
-        mounted.callback(subprocess.run, ["umount", "--lazy", disk.path], check=False, timeout=COMMAND_SECONDS)
+        mounted.callback(disk.take_away)
         yield disk
 
 

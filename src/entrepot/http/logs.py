@@ -54,7 +54,7 @@ def configure(logs: Logs) -> None:
             "formatters": {"json": {"()": JsonLines}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": logs.level.upper()},
-            "loggers": {"uvicorn.access": {"handlers": [], "propagate": False}},
+            "loggers": {"uvicorn.access": {"handlers": [], "propagate": False}, "alembic": {"level": "WARNING"}},
         }
     )
     logging.captureWarnings(capture=True)

@@ -17,7 +17,7 @@ from entrepot.metadata import (
 )
 from entrepot.oci import BlobUploadUnknown, Digest, DigestInvalid, RepositoryName, UploadRangeInvalid
 from entrepot.registry.limits import UploadLimits
-from entrepot.registry.objects import delete_buried
+from entrepot.registry.objects import LATE_WRITER, delete_buried
 from entrepot.registry.uploads import (
     WriteUpload,
     Written,
@@ -80,16 +80,18 @@ class FinishUpload:
 
         def unit(tx: Transaction) -> bool:
             current = find_session(tx, session.id, lock=True)
+            if current is not None and current.finished_digest == digest:
+                return True
             if current is None or current.finished_digest is not None:
                 raise BlobUploadUnknown
             if (current.epoch, current.offset) != (session.epoch, written.recorded) or not finish_session(
                 tx, session, digest, tx.now + limits.retry_window
             ):
                 raise UploadRangeInvalid(offset=current.offset, reason="taken-over")
-            bury_objects(tx, empty, delete_after=tx.now)
+            bury_objects(tx, empty, delete_after=tx.now + LATE_WRITER)
             blob_id, kept = store_blob(tx, digest, pieces)
             link_blob(tx, session.repository_id, blob_id, digest, limits.lease)
             return kept
 
-        kept = await self.database.write(unit)
-        await delete_buried(self.database, self.store, empty if kept else session.objects)
+        if not await self.database.write(unit):
+            await delete_buried(self.database, self.store, pieces)

@@ -3,9 +3,13 @@
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
 
 from entrepot.metadata import DEFAULT_STORE, Database, StoredObject, forget_dead_objects
 from entrepot.storage import BlobStore, StoreUnavailable
+
+LATE_WRITER = timedelta(hours=1)
+"""How long an object without durable bytes stays recorded: a writer that was shut out may still be about to make it."""
 
 
 def new_object() -> StoredObject:

@@ -38,7 +38,7 @@ from entrepot.oci import (
     UploadRangeInvalid,
 )
 from entrepot.registry.limits import UploadLimits
-from entrepot.registry.objects import delete_buried, new_object, read_objects
+from entrepot.registry.objects import LATE_WRITER, delete_buried, new_object, read_objects
 from entrepot.storage import BlobStore, HashStateUnusable, ResumableHash, StoreFull, StoreUnavailable, batched, hashed
 
 
@@ -88,18 +88,22 @@ async def resume_hash(store: BlobStore, session: UploadSession) -> ResumableHash
 
 
 async def discard_session(database: Database, store: BlobStore, session: UploadSession) -> None:
-    """End a session without a blob: its row goes, its objects die and their bytes are deleted."""
+    """End a session without a blob: its row goes, its objects die, and the bytes that ``session`` knows are deleted."""
+    written = [piece for piece in session.objects if piece.size]
+    keys = {piece.key for piece in written}
 
-    def unit(tx: Transaction) -> tuple[UploadSession, ...]:
+    def unit(tx: Transaction) -> bool:
         current = find_session(tx, session.id, lock=True)
         if current is None or current.finished_digest is not None:
-            return ()
-        bury_objects(tx, current.objects, delete_after=tx.now)
+            return False
+        others = [piece for piece in current.objects if piece.key not in keys]
+        bury_objects(tx, written, delete_after=tx.now)
+        bury_objects(tx, others, delete_after=tx.now + LATE_WRITER)
         remove_session(tx, current)
-        return (current,)
+        return True
 
-    for ended in await database.write(unit):
-        await delete_buried(database, store, ended.objects)
+    if await database.write(unit):
+        await delete_buried(database, store, written)
 
 
 @dataclass(frozen=True, slots=True)

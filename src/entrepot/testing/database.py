@@ -378,9 +378,9 @@ class DatabaseContract:
     async def test_versions_come_without_a_repository(self, database: Database) -> None:
         """The versions are told also for names that nobody has."""
         nowhere, digest = RepositoryName("no/where"), Digest.of(b"")
-        await database.write(
-            lambda tx: tx.execute(update(versions).values(access_version=access, policy_version=policy)).rowcount
-        )
+        access, policy = 7, 9
+        moved = update(versions).values(access_version=access, policy_version=policy)
+        await database.write(lambda tx: tx.execute(moved).rowcount)
 
         assert await database.hot.resolve_tag(nowhere, Tag("t")) == ResolvedManifest(access, policy, None, None)
         assert await database.hot.resolve_digest(nowhere, digest) == ResolvedManifest(access, policy, None, None)

@@ -10,7 +10,6 @@ from entrepot.cli import main as run
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.server.directory_lock import locked
 
-
 pytestmark = pytest.mark.usefixtures("without_variables")
 
 

@@ -9,9 +9,9 @@ from entrepot.cli.failures import CommandFailed
 from entrepot.cli.server.banner import banner
 from entrepot.cli.server.directory_lock import LOCK_NAME, DirectoryInUseError, locked
 from entrepot.cli.server.network_filesystems import mounted, network_filesystem
-from entrepot.cli.server.serve import explain_listen_error, listeners_of, refuse_network_filesystem
+from entrepot.cli.server.serve import explain_listen_error, listeners_of, refuse_network_filesystem, warn
 from entrepot.http.listeners import ListenError
-from entrepot.settings import Settings
+from entrepot.settings import Settings, load_settings
 
 MOUNTINFO = """\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -100,9 +100,12 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_the_banner_has_the_lines_to_type(tmp_path: Path) -> None:
     """Address, password file and the commands of both engines, quoted for a shell."""
     password_file = tmp_path / "it's here" / "admin-password"
-    text = banner("http://127.0.0.1:5000", public_url=None, password_file=password_file, data=tmp_path)
+    text = banner(
+        "http://127.0.0.1:5000", "http://127.0.0.1:5001", public_url=None, password_file=password_file, data=tmp_path
+    )
     quoted = "'" + str(password_file).replace("'", "'\"'\"'") + "'"
     assert "http://127.0.0.1:5000" in text
+    assert "http://127.0.0.1:5001" in text
     assert str(password_file) in text
     assert f"docker login 127.0.0.1:5000 -u admin --password-stdin < {quoted}" in text
     assert f"podman login --tls-verify=false 127.0.0.1:5000 -u admin --password-stdin < {quoted}" in text
@@ -121,7 +124,7 @@ def test_the_banner_names_an_address_that_clients_can_use(
     url: str, public_url: str | None, host: str, *, plain: bool
 ) -> None:
     """A listener on all addresses is reached by one of them, one behind a proxy by its public name."""
-    text = banner(url, public_url=public_url, password_file=None, data=Path("/d"))
+    text = banner(url, None, public_url=public_url, password_file=None, data=Path("/d"))
     assert f"docker login {host} -u admin\n" in text
     assert text.endswith(f"podman login {'--tls-verify=false ' if plain else ''}{host} -u admin")
     assert "password" not in text
@@ -154,3 +157,28 @@ def test_only_the_public_listener_speaks_tls() -> None:
     assert (public.tls.certificate, public.tls.key) == (Path("/c"), Path("/k"))
     assert (public.name, public.port) == (compose.PUBLIC, 5000)
     assert (operations.name, operations.port, operations.tls) == (compose.OPERATIONS, 5001, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"listen": "0.0.0.0:5000"}, ["unencrypted"]),
+        ({"listen": "127.0.0.1:5000"}, []),
+        ({"listen": "[::1]:5000"}, []),
+        ({"listen": "0.0.0.0:5000", "tls.certificate": "/c", "tls.key": "/k"}, []),
+        ({"listen": "0.0.0.0:5000", "public_url": "https://r.example"}, []),
+        ({"listen": "0.0.0.0:5000", "public_url": "http://r.example"}, ["unencrypted"]),
+        ({"database": "postgresql://u:opensesame@h/d"}, ["ENTREPOT_DATABASE_FILE"]),
+        ({"database": "postgresql://u@h/d"}, []),
+    ],
+)
+def test_what_may_be_a_mistake_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, flags: dict[str, str], said: list[str]
+) -> None:
+    """Listening to the world without TLS, and a password that every user of the machine can see."""
+    config = tmp_path / "entrepot.toml"
+    config.touch()
+    warn(load_settings(flags, {}, config))
+    assert len(caplog.messages) == len(said)
+    assert all(part in message for part, message in zip(said, caplog.messages, strict=True))
+    assert "opensesame" not in caplog.text

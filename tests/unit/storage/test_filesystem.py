@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -27,7 +27,7 @@ async def store(tmp_path: Path) -> AsyncIterator[FilesystemBlobStore]:
 
 
 @pytest.fixture
-def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that were flushed, in order, below the root; the flushing itself goes on."""
     paths: list[str] = []
 
@@ -36,10 +36,9 @@ def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
         paths.append(str(path.relative_to(tmp_path)))
         os.fsync(descriptor)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "_flush", note)
-        patch.setattr(files, "_flush_entries", note)
-        yield paths
+    monkeypatch.setattr(files, "_flush", note)
+    monkeypatch.setattr(files, "_flush_entries", note)
+    return paths
 
 
 def descriptors() -> set[str]:

@@ -7,12 +7,16 @@ from urllib.parse import urlsplit
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # ruff: ignore[hardcoded-bind-all-interfaces]  no address to connect to
 
 
-def banner(url: str, *, public_url: str | None, password_file: Path | None, data: Path) -> str:
+def banner(
+    url: str, operations_url: str | None, *, public_url: str | None, password_file: Path | None, data: Path
+) -> str:
     """The lines for a server that listens at ``url``; ``password_file`` holds the admin's password."""
     parts = urlsplit(public_url or _reachable(url))
     lines = [f"entrepot is listening on {url}"]
     if public_url is not None:
         lines.append(f"  clients know it as {public_url}")
+    if operations_url is not None:
+        lines.append(f"  health and metrics answer on {operations_url}")
     lines.append(f"  data lies in {data}")
     source = ""
     if password_file is not None:

@@ -39,14 +39,21 @@ def serve(**given: Any) -> None:
     with _directory_held(loaded):
         log = logs.Logs(settings.log.level.value)
         logs.configure(log)
-        _warn(loaded)
+        warn(loaded)
         with explained(settings):
             prepared = compose.prepare(settings)
         password_file = prepared.admin_password_file or settings.admin.password_file
 
         def ready(addresses: Sequence[Address]) -> None:
-            url = addresses[0].url
-            click.echo(banner(url, public_url=settings.public_url, password_file=password_file, data=settings.data))
+            urls = {address.listener: address.url for address in addresses}
+            text = banner(
+                urls[compose.PUBLIC],
+                urls.get(compose.OPERATIONS),
+                public_url=settings.public_url,
+                password_file=password_file,
+                data=settings.data,
+            )
+            click.echo(text)
 
         try:
             server.serve(
@@ -102,21 +109,8 @@ def refuse_network_filesystem(settings: Settings, mountinfo: str) -> None:
         raise CommandFailed(message, ExitCode.USAGE)
 
 
-@contextlib.contextmanager
-def _directory_held(loaded: Loaded) -> Generator[None, None, None]:
-    data = loaded.settings.data
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(locked(data))
-        except DirectoryInUseError as error:
-            raise CommandFailed(f"data: {error} ({loaded.origins['data']})", ExitCode.USAGE) from error
-        except OSError as error:
-            message = f"data: cannot lock {data}: {error.strerror} ({loaded.origins['data']})"
-            raise CommandFailed(message, ExitCode.USAGE) from error
-        yield
-
-
-def _warn(loaded: Loaded) -> None:
+def warn(loaded: Loaded) -> None:
+    """Log what is allowed and may still be a mistake."""
     settings = loaded.settings
     behind_tls = settings.tls.certificate is not None or (settings.public_url or "").startswith("https://")
     if not settings.listen.is_loopback and not behind_tls:
@@ -130,3 +124,17 @@ def _warn(loaded: Loaded) -> None:
             "every user of this machine can see the database's password in the list of processes; "
             "use ENTREPOT_DATABASE_FILE instead of --database"
         )
+
+
+@contextlib.contextmanager
+def _directory_held(loaded: Loaded) -> Generator[None, None, None]:
+    data = loaded.settings.data
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(data))
+        except DirectoryInUseError as error:
+            raise CommandFailed(f"data: {error} ({loaded.origins['data']})", ExitCode.USAGE) from error
+        except OSError as error:
+            message = f"data: cannot lock {data}: {error.strerror} ({loaded.origins['data']})"
+            raise CommandFailed(message, ExitCode.USAGE) from error
+        yield

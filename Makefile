@@ -71,7 +71,7 @@ format: $(DEV) ## bring the code into shape
 	$(BIN)/ruff check --quiet --fix-only
 	$(BIN)/ruff format --quiet
 
-docs: $(DEV) ## write docs/settings.md anew from the settings
+docs: $(DEV) ## write docs/settings.md and its Chinese twin anew from the settings
 	$(BIN)/python tools/settings_reference.py
 
 dev: $(DEV) ## install what `make lint types test-unit` needs

@@ -1,7 +1,7 @@
 """Install what the tests need beyond Python packages: Debian packages, Go commands, the files of a test image.
 
 What is there already is left alone. Run by `make tools`; the list is tools/tools.toml. Debian packages need root;
-everything else goes to ``$ENTREPOT_TOOLS``, or ``.cache/tools`` in the checkout.
+everything else goes to ``$TOOLS_DIR``, or ``.cache/tools`` in the checkout.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-TOOLS = Path(os.environ.get("ENTREPOT_TOOLS") or CHECKOUT / ".cache" / "tools").absolute()
+TOOLS = Path(os.environ.get("TOOLS_DIR") or CHECKOUT / ".cache" / "tools").absolute()
 
 # invoke-rc.d asks this program whether a package may start its service; 101 is "no" (Debian policy, "policy-rc.d").
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")

@@ -1,6 +1,7 @@
 """Builds the concrete registry out of its parts: the one place that knows all of them."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def prepare(settings: Settings) -> Prepared:
     To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing,
     PasswordFileUnusable, Unavailable, SealInvalid.
     """
-    _store_directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_store_directory(settings)
     upgrade(settings.database.reveal())
     return asyncio.run(_prepare(settings))
 
@@ -204,6 +205,16 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
             ops_app(checks=checks, metrics=metrics, gauges=gauges), limits=limits, metrics=metrics, proxies=proxies
         ),
     }
+
+
+def _make_store_directory(settings: Settings) -> None:
+    """Make the directory, its entry durable before any object in it counts."""
+    _store_directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
+    parent = os.open(settings.data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
 
 
 def _store_directory(settings: Settings) -> Path:

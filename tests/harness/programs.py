@@ -15,7 +15,7 @@ SECONDS_AT_MOST = 120.0
 
 def tools_folder() -> Path:
     """Where `make tools` keeps what it built and fetched."""
-    return Path(os.environ.get("ENTREPOT_TOOLS") or CHECKOUT / ".cache" / "tools").absolute()
+    return Path(os.environ.get("TOOLS_DIR") or CHECKOUT / ".cache" / "tools").absolute()
 
 
 def find_program(name: str) -> Path:

@@ -55,13 +55,16 @@ _REFERENCING = (
 )
 
 
-def linked_blobs(tx: Transaction, repository_id: int, digests: Collection[Digest]) -> dict[Digest, LinkedBlob]:
-    """Those of ``digests`` that the repository has, locked against the removal of their links until commit."""
+def linked_blobs(
+    tx: Transaction, repository_id: int, digests: Collection[Digest], *, lock: bool = False
+) -> dict[Digest, LinkedBlob]:
+    """Those of ``digests`` that the repository has; ``lock`` keeps their links from being removed until commit."""
+    statement = tx.dialect.key_share(_LINKED) if lock else _LINKED
     wanted = sorted(set(digests))
     found: dict[Digest, LinkedBlob] = {}
     for start in range(0, len(wanted), _PARAMETERS_AT_MOST):
         rows = tx.execute(
-            tx.dialect.key_share(_LINKED),
+            statement,
             {"repository_id": repository_id, "digests": wanted[start : start + _PARAMETERS_AT_MOST]},
         )
         found.update((row.digest, LinkedBlob(row.id, row.digest, row.size)) for row in rows)

@@ -5,7 +5,7 @@ from sqlalchemy import bindparam, select
 from entrepot.metadata.actors import Actor
 from entrepot.metadata.tables import EVERY_PROJECT, repositories
 from entrepot.metadata.transaction import Transaction
-from entrepot.oci import RepositoryName
+from entrepot.oci import RepositoryName, Unavailable
 
 _FIND = select(repositories.c.id).where(
     repositories.c.name == bindparam("repository_name"), repositories.c.state == "active"
@@ -24,7 +24,10 @@ def find_repository(tx: Transaction, name: RepositoryName) -> int | None:
 
 
 def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> int:
-    """The row number of the repository, made now if it is not there; safe against others that make it too."""
+    """The row number of the repository, made now if it is not there; safe against others that make it too.
+
+    Raises Unavailable while a repository of that name is being deleted.
+    """
     found = find_repository(tx, name)
     if found is not None:
         return found
@@ -40,7 +43,9 @@ def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> in
         )
         .on_conflict_do_nothing(index_elements=["name"])
     )
-    made: int = tx.execute(_FIND, {"repository_name": name.text}).scalar_one()
+    made = find_repository(tx, name)
+    if made is None:
+        raise Unavailable(repository=name.text, reason="deleting")
     return made
 
 

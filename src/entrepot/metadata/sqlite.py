@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from entrepot.metadata.bounded_threads import BoundedThreads
 from entrepot.metadata.dialect import Dialect, SqliteDialect
 from entrepot.metadata.group_commit import LOCK_PATIENCE, GroupCommit
-from entrepot.metadata.hot import ACCESS_VERSION
+from entrepot.metadata.hot import ACCESS_VERSION, version_of
 from entrepot.metadata.hot_sqlite import SqliteHotReads
 from entrepot.metadata.port import (
     ConstraintViolation,
@@ -211,7 +211,7 @@ class SqliteDatabase:
         self._file.check()
         try:
             async with asyncio.timeout(PATIENCE):
-                await self.read(lambda tx: tx.execute(text(ACCESS_VERSION)).one())
+                version_of(await self.read(lambda tx: tx.execute(text(ACCESS_VERSION)).all()))
         except TimeoutError:
             raise Unavailable(reason="timeout") from None
 

@@ -39,7 +39,7 @@ metadata = MetaData(
 
 
 def _row_number() -> TypeEngine[int]:
-    """A 64-bit row number that SQLite, too, makes by itself."""
+    """A 64-bit row number that SQLite, too, makes by itself, and with AUTOINCREMENT never gives again."""
     return BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -62,6 +62,7 @@ stores = Table(
     metadata,
     Column("id", _row_number(), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    sqlite_autoincrement=True,
 )
 """Where objects may lie."""
 
@@ -72,6 +73,7 @@ projects = Table(
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("created_at", InstantType, nullable=False),
+    sqlite_autoincrement=True,
 )
 """Groups of repositories; row 1 is ``*``."""
 
@@ -85,6 +87,7 @@ repositories = Table(
     Column("state", Text, CheckConstraint("state IN ('active', 'deleting')", name="state"), nullable=False),
     Column("created_at", InstantType, nullable=False),
     *_actor("created_by"),
+    sqlite_autoincrement=True,
 )
 
 blobs = Table(
@@ -95,6 +98,7 @@ blobs = Table(
     Column("size", BigInteger, nullable=False),
     Column("state", Text, CheckConstraint("state IN ('stored', 'remote', 'damaged')", name="state"), nullable=False),
     Column("created_at", InstantType, nullable=False),
+    sqlite_autoincrement=True,
 )
 """Content by digest, once for all repositories."""
 
@@ -142,6 +146,7 @@ manifests = Table(
     UniqueConstraint("repository_id", "digest"),
     UniqueConstraint("repository_id", "id"),
     Index("ix_manifests_referrers", "repository_id", "subject", "digest"),
+    sqlite_autoincrement=True,
 )
 """Manifests and indexes, byte for byte as pushed; ``annotations`` is a JSON object of strings."""
 
@@ -227,6 +232,7 @@ tag_history = Table(
     Column("at", InstantType, nullable=False),
     *_actor("actor"),
     Index(None, "repository_id", "tag", "id"),
+    sqlite_autoincrement=True,
 )
 """Every move and deletion of a tag; a deletion has no ``to_digest``, a creation no ``from_digest``."""
 
@@ -242,6 +248,7 @@ pins = Table(
     Column("expires_at", InstantType),
     *_actor("pinned_by"),
     Index(None, "repository_id", "digest"),
+    sqlite_autoincrement=True,
 )
 """Manifests that are kept whatever else refers to them."""
 
@@ -311,6 +318,7 @@ users = Table(
     Column("is_admin", Boolean, nullable=False),
     Column("disabled_at", InstantType),
     Column("created_at", InstantType, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 signing_keys = Table(
@@ -330,6 +338,7 @@ subscribers = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("created_at", InstantType, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 outbox = Table(
@@ -340,6 +349,7 @@ outbox = Table(
     Column("kind", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("occurred_at", InstantType, nullable=False),
+    sqlite_autoincrement=True,
 )
 """Events, written in the transaction of the change; ``payload`` is JSON."""
 
@@ -365,5 +375,6 @@ audit = Table(
     Column("reference", Text),
     Column("detail", Text, nullable=False),
     Index(None, "repository", "id"),
+    sqlite_autoincrement=True,
 )
 """Who did what to what; ``detail`` is a JSON object. Names are snapshots: the rows outlive what they tell of."""

@@ -42,10 +42,12 @@ def create_tag(tx: Transaction, repository_id: int, tag: Tag, manifest: StoredMa
             version_key=version_key(tag),
         )
         .on_conflict_do_nothing(index_elements=["repository_id", "name"])
-    ).rowcount
-    if made:
-        _record_move(tx, repository_id, tag, None, manifest.digest, actor)
-    return bool(made)
+        .returning(tags.c.name)
+    ).scalar_one_or_none()
+    if made is None:
+        return False
+    _record_move(tx, repository_id, tag, None, manifest.digest, actor)
+    return True
 
 
 def move_tag(

@@ -46,8 +46,9 @@ def add_user(tx: Transaction, name: str, password_hash: str, *, is_admin: bool) 
             created_at=tx.now,
         )
         .on_conflict_do_nothing(index_elements=["name"])
-    ).rowcount
-    return bool(made == 1)
+        .returning(users.c.id)
+    ).scalar_one_or_none()
+    return made is not None
 
 
 def set_password_hash(tx: Transaction, name: str, password_hash: str) -> None:

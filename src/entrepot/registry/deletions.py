@@ -1,5 +1,6 @@
 """Deleting tags, manifests and blobs (distribution spec, "Content Management", end-9 and end-10)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,6 +49,10 @@ def _take_away(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor
     remove_tag(tx, repository_id, tag, was, actor)
     if ReferrersTag.parse(tag) is not None:
         set_fallback_referrers(tx, repository_id, tag, set())
+
+
+def _in_use(digest: Digest, naming: Sequence[Digest]) -> BlobReferenced:
+    return BlobReferenced(digest=str(digest), manifests=[str(manifest) for manifest in naming], allow=["GET", "HEAD"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +112,16 @@ class DeleteBlob:
 
         def unit(tx: Transaction) -> None:
             repository_id = _repository(tx, name)
-            blob = linked_blobs(tx, repository_id, [digest]).get(digest)
+            blob = linked_blobs(tx, repository_id, [digest], lock=True).get(digest)
             if blob is None:
                 raise BlobUnknown(digest=str(digest))
             naming = manifests_naming(tx, repository_id, blob.id, _NAMED_AT_MOST)
             if naming:
-                raise BlobReferenced(digest=str(digest), manifests=[str(manifest) for manifest in naming])
+                raise _in_use(digest, naming)
             unlink_blob(tx, repository_id, blob.id)
             record_audit(tx, actor, "blob.delete", name.text, str(digest))
 
         try:
             await self.database.write(unit)
         except ForeignKeyViolation:
-            raise BlobReferenced(digest=str(digest)) from None
+            raise _in_use(digest, []) from None

@@ -1,12 +1,11 @@
 """Keys of new objects, and what happens to the bytes of objects that nothing has any more."""
 
 import contextlib
-import secrets
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from entrepot.metadata import DEFAULT_STORE, Database, StoredObject, forget_dead_objects
-from entrepot.storage import BlobStore, StoreUnavailable
+from entrepot.storage import BlobStore, StoreUnavailable, new_key
 
 LATE_WRITER = timedelta(hours=1)
 """How long an object without durable bytes stays recorded: a writer that was shut out may still be about to make it."""
@@ -14,8 +13,7 @@ LATE_WRITER = timedelta(hours=1)
 
 def new_object() -> StoredObject:
     """An object that does not exist yet, under a random key that cannot be guessed."""
-    name = secrets.token_hex(16)
-    return StoredObject(DEFAULT_STORE, f"objects/{name[:2]}/{name}", 0)
+    return StoredObject(DEFAULT_STORE, new_key(), 0)
 
 
 async def delete_buried(database: Database, store: BlobStore, objects: Sequence[StoredObject]) -> None:

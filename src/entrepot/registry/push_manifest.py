@@ -135,7 +135,7 @@ def _digest_of(push: ManifestPush) -> Digest:
 def _find_blobs(tx: Transaction, repository_id: int, manifest: Manifest, *, required: bool) -> dict[Digest, LinkedBlob]:
     """The blobs that the manifest names, their links locked; raises ManifestBlobUnknown, SizeInvalid."""
     named = manifest.blob_references()
-    found = linked_blobs(tx, repository_id, {reference.descriptor.digest for reference in named})
+    found = linked_blobs(tx, repository_id, {reference.descriptor.digest for reference in named}, lock=True)
     missing = {
         str(reference.descriptor.digest)
         for reference in named

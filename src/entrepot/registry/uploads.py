@@ -70,8 +70,9 @@ def load_open_session(
 async def rehash(store: BlobStore, session: UploadSession, algorithm: Algorithm) -> ResumableHash:
     """Hash the durable bytes of a session by reading them again."""
     digester = ResumableHash(algorithm)
-    async for _ in hashed(read_objects(store, session.objects, 0, session.offset), digester):
-        pass
+    async with contextlib.aclosing(hashed(read_objects(store, session.objects, 0, session.offset), digester)) as bytes_:
+        async for _ in bytes_:
+            pass
     return digester
 
 
@@ -242,9 +243,9 @@ class WriteUpload:
 
     async def _write_segment(self, written: Written, feed: _Feed) -> Written:
         piece = written.session.objects[-1]
-        chunks = hashed(batched(feed.segment()), written.digester)
         try:
-            length = await self.store.append(piece.key, piece.size, chunks)
+            async with contextlib.aclosing(hashed(batched(feed.segment()), written.digester)) as chunks:
+                length = await self.store.append(piece.key, piece.size, chunks)
             await self.store.sync(piece.key)
         except (StoreFull, StoreUnavailable):
             await self._cut_back(written)

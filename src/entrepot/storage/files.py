@@ -88,14 +88,15 @@ class Writing:
         self._offset = offset
         self._reserve = reserve
         self._length = offset
-        self._room_checked_at = offset
+        self._room_checked_at: int | None = None
         self._descriptor = _CLOSED
 
     def write(self, data: bytes) -> None:
         """Write all of ``data`` at the end."""
+        if self._room_checked_at is None or self._length - self._room_checked_at >= _ROOM_CHECKED_EVERY:
+            check_room(self._place.root, self._reserve)  # the first time before anything is cut off
+            self._room_checked_at = self._length
         self._open()
-        if self._length - self._room_checked_at >= _ROOM_CHECKED_EVERY:
-            self._check_room()
         rest = memoryview(data)
         while rest:
             # A full disk or RLIMIT_FSIZE first cuts a write short; the next one tells the reason.
@@ -120,17 +121,12 @@ class Writing:
     def _open(self) -> None:
         if self._descriptor != _CLOSED:
             return
-        self._check_room()  # before anything is cut off
         self._descriptor = self._place.open(os.O_WRONLY) if self._offset else self._place.create()
         size = os.fstat(self._descriptor).st_size
         if size < self._offset:
             raise ObjectUnknown(self._place.key)
         if size > self._offset:
             os.ftruncate(self._descriptor, self._offset)
-
-    def _check_room(self) -> None:
-        check_room(self._place.root, self._reserve)
-        self._room_checked_at = self._length
 
 
 class Reading:

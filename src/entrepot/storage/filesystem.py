@@ -43,7 +43,8 @@ class FilesystemBlobStore:
         """Write ``chunks`` from byte ``offset`` on, in one thread hop per MiB.
 
         When this returns or raises, no thread is writing any more. When less than the reserve is free, StoreFull
-        is raised before anything is cut off or written, and then again every 64 MiB.
+        is raised before anything is cut off or written, and later at every 64 MiB; an append of no bytes, which only
+        cuts off, is never refused for that.
         """
         place = self._place(key)
         _check_range(0, offset)

@@ -308,7 +308,7 @@ class DatabaseContract:
                 for _ in range(QUEUED_AT_MOST)
             ]
             done, _ = await asyncio.wait(waiting, timeout=WAIT, return_when=asyncio.FIRST_EXCEPTION)
-            refused = [task.exception() for task in done]
+            refused = [error for task in done if (error := task.exception()) is not None]
         async with asyncio.timeout(WAIT):
             answers = await asyncio.gather(*waiting, return_exceptions=True)
 

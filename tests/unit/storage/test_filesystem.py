@@ -87,11 +87,16 @@ class TestSync:
         await store.sync(STRANGER)
         assert flushed == [STRANGER, "objects/cd", "objects", "."]
 
-    async def test_an_object_that_is_made_anew(self, store: FilesystemBlobStore, flushed: list[str]) -> None:
-        """After a delete the new object's entry is flushed again."""
+    @pytest.mark.parametrize("by_another", [False, True])
+    async def test_an_object_that_is_made_anew(
+        self, store: FilesystemBlobStore, tmp_path: Path, flushed: list[str], by_another: bool
+    ) -> None:
+        """After a delete, by whatever process, the new object's entry is flushed again."""
+        other = FilesystemBlobStore(tmp_path)
         await store.append(KEY, 0, chunks(b"x"))
         await store.sync(KEY)
-        await store.delete(KEY)
+        await (other if by_another else store).delete(KEY)
+        await other.close()
         flushed.clear()
 
         await store.append(KEY, 0, chunks(b"x"))
@@ -278,7 +283,7 @@ class TestErrors:
         assert not (tmp_path / "gone").exists()
 
     async def test_reserve(self, tmp_path: Path) -> None:
-        """With less than the reserve free an append cuts off and writes nothing; reads and deletes go on."""
+        """With less than the reserve free no byte is appended; reading, deleting and mere cutting off go on."""
         plenty, scarce = FilesystemBlobStore(tmp_path), FilesystemBlobStore(tmp_path, reserve=1 << 62)
         await plenty.append(KEY, 0, chunks(b"kept"))
 
@@ -293,6 +298,8 @@ class TestErrors:
 
         assert await read_all(scarce, KEY) == b"kept"
         assert await listed(scarce) == [KEY]
+        assert await scarce.append(KEY, 2, chunks()) == 2
+        assert await read_all(scarce, KEY) == b"ke"
         await scarce.delete(KEY)
         assert await listed(scarce) == []
         await plenty.close()

@@ -51,6 +51,7 @@ def _create_tables() -> None:
         sa.Column("reference", sa.Text, nullable=True),
         sa.Column("detail", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_index(op.f("ix_audit_repository_id"), "audit", ["repository", "id"], unique=False)
@@ -64,6 +65,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_blobs")),
         sa.UniqueConstraint("digest", name=op.f("uq_blobs_digest")),
         sa.CheckConstraint("state IN ('stored', 'remote', 'damaged')", name=op.f("ck_blobs_state")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "outbox",
@@ -74,6 +76,7 @@ def _create_tables() -> None:
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "projects",
@@ -84,6 +87,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
         sa.UniqueConstraint("uid", name=op.f("uq_projects_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "signing_keys",
@@ -98,6 +102,7 @@ def _create_tables() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stores")),
         sa.UniqueConstraint("name", name=op.f("uq_stores_name")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "users",
@@ -111,6 +116,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
         sa.UniqueConstraint("uid", name=op.f("uq_users_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "versions",
@@ -158,6 +164,7 @@ def _create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_repositories_name")),
         sa.CheckConstraint("kind IN ('hosted', 'proxy', 'mirror')", name=op.f("ck_repositories_kind")),
         sa.CheckConstraint("state IN ('active', 'deleting')", name=op.f("ck_repositories_state")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_repositories_project_id"), "repositories", ["project_id"], unique=False)
     op.create_table(
@@ -171,6 +178,7 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_subscribers_project_id")),
         sa.UniqueConstraint("name", name=op.f("uq_subscribers_name")),
         sa.UniqueConstraint("uid", name=op.f("uq_subscribers_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "deliveries",
@@ -225,6 +233,7 @@ def _create_tables() -> None:
         ),
         sa.UniqueConstraint("repository_id", "digest", name=op.f("uq_manifests_repository_id_digest")),
         sa.UniqueConstraint("repository_id", "id", name=op.f("uq_manifests_repository_id_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_manifests_referrers"), "manifests", ["repository_id", "subject", "digest"], unique=False)
     op.create_table(
@@ -244,6 +253,7 @@ def _create_tables() -> None:
             ["repository_id"], ["repositories.id"], name=op.f("fk_pins_repository_id"), ondelete="RESTRICT"
         ),
         sa.UniqueConstraint("uid", name=op.f("uq_pins_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_pins_repository_id_digest"), "pins", ["repository_id", "digest"], unique=False)
     op.create_table(
@@ -290,6 +300,7 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(
             ["repository_id"], ["repositories.id"], name=op.f("fk_tag_history_repository_id"), ondelete="RESTRICT"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         op.f("ix_tag_history_repository_id_tag_id"), "tag_history", ["repository_id", "tag", "id"], unique=False

@@ -105,8 +105,8 @@ def test_paths_that_lead_nowhere(small_registry: RunningRegistry, target: bytes)
         ("POST", "/v2/", "GET, HEAD"),
         ("PUT", "/v2/a/blobs/uploads/", "POST"),
         ("POST", "/v2/a/manifests/v1", "DELETE, GET, HEAD, PUT"),
-        ("PATCH", "/v2/a/tags/list", "GET"),
-        ("DELETE", "/v2/_catalog", "GET"),
+        ("PATCH", "/v2/a/tags/list", "GET, HEAD"),
+        ("DELETE", "/v2/_catalog", "GET, HEAD"),
         ("POST", "/token", "GET"),
     ],
 )

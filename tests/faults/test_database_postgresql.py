@@ -284,6 +284,7 @@ async def test_an_unconfirmed_commit_is_not_acknowledged(
     with psycopg.connect(cluster.url, autocommit=True) as other:
         other.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         other.execute("SELECT pg_reload_conf()")
+        await asyncio.to_thread(reloaded, other, "nobody")
         try:
             writing = asyncio.create_task(troubled.write(lambda tx: runs.append(add_project(tx, "one"))))
             await asyncio.to_thread(cut_short, other, end)
@@ -296,6 +297,15 @@ async def test_an_unconfirmed_commit_is_not_acknowledged(
     assert refusal.value.detail == {"reason": "outcome-unknown"}
     assert len(runs) == 1
     await troubled.write(lambda tx: add_project(tx, "two"))
+
+
+def reloaded(other: psycopg.Connection[tuple[object, ...]], standby: str) -> None:
+    """Wait until the server has read its settings anew; its checkpointer tells the others of stand-bys."""
+    deadline = time.monotonic() + WAIT
+    while other.execute("SHOW synchronous_standby_names").fetchone() != (standby,):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    other.execute("CHECKPOINT")
 
 
 def cut_short(other: psycopg.Connection[tuple[object, ...]], end: str) -> None:

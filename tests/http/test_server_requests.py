@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from datetime import timedelta
 
 import pytest
 
@@ -14,8 +15,8 @@ HOST = b"Host: registry.example\r\n"
 
 @pytest.fixture(scope="module")
 def ports() -> Generator[Ports, None, None]:
-    """A server with the default limits."""
-    with running() as ports:
+    """A server with the default limits, which does not wait for requests whose clients have left."""
+    with running(Limits(graceful_time=timedelta(seconds=0.1))) as ports:
         yield ports
 
 

@@ -41,8 +41,14 @@ class Addresses:
 
     def realm(self, request: Request) -> str:
         """Where tokens are asked for."""
-        base = self.public_url or f"{request.scope['scheme']}://{request.headers['host']}"
+        base = self.public_url or f"{request.scope['scheme']}://{_host_of(request)}"
         return f"{base}{self.path_prefix}/token"
 
     def _location(self, path: str) -> str:
         return f"{self.public_url or ''}{self.path_prefix}{path}"
+
+
+def _host_of(request: Request) -> str:
+    """The request's ``Host``, or the address it came to: HTTP/1.0 may do without."""
+    host, port = request.scope["server"]
+    return request.headers.get("host") or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

@@ -55,7 +55,7 @@ from entrepot.metadata.port import (
     UniqueViolation,
 )
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
-from entrepot.metadata.repositories import ensure_repository, find_repository, list_repositories
+from entrepot.metadata.repositories import ensure_repository, find_repository, list_repositories, lock_repository
 from entrepot.metadata.schema import check, current, upgrade
 from entrepot.metadata.signing_keys import add_first_signing_key, list_signing_keys
 from entrepot.metadata.tables import DEFAULT_STORE
@@ -147,6 +147,7 @@ __all__ = [
     "list_signing_keys",
     "list_tags",
     "lock_manifests",
+    "lock_repository",
     "manifest_is_referenced",
     "manifests_naming",
     "mark_damaged",

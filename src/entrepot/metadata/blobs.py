@@ -150,13 +150,14 @@ def unlink_blob(tx: Transaction, repository_id: int, blob_id: int) -> None:
 
 
 def find_readable(tx: Transaction, digest: Digest, repository_ids: Sequence[int]) -> LinkedBlob | None:
-    """The blob with ``digest`` if one of the repositories has it, its link locked until commit."""
+    """The blob with ``digest`` if one of the repositories has it whole, its link locked until commit."""
     row = tx.execute(
         tx.dialect.key_share(
             select(blobs.c.id, blobs.c.digest, blobs.c.size)
             .join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
             .where(
                 blobs.c.digest == digest,
+                blobs.c.state != "damaged",  # whoever cannot mount it uploads it, which mends it
                 repository_blobs.c.repository_id.in_(repository_ids),
                 repository_blobs.c.hidden_at.is_(None),
             )

@@ -16,12 +16,13 @@ _PARAMETERS_AT_MOST = 500  # digests per statement: both databases take far more
 
 
 class StoredManifest(NamedTuple):
-    """A manifest's row; ``size`` in bytes."""
+    """A manifest's row; ``size`` in bytes, ``is_new`` if this unit of work made it."""
 
     id: int
     digest: Digest
     media_type: str
     size: int
+    is_new: bool = False
 
 
 _COLUMNS = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.size)
@@ -74,7 +75,7 @@ def store_manifest(
     lease: timedelta,
 ) -> StoredManifest:
     """The manifest's row, with everything it names; one that is there stays as it is and gets its lease extended."""
-    made = tx.execute(
+    offer = (
         tx.dialect.insert(manifests)
         .values(
             repository_id=repository_id,
@@ -94,17 +95,21 @@ def store_manifest(
         )
         .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
         .returning(manifests.c.id)
-    ).scalar_one_or_none()
-    if made is None:
-        row = tx.execute(
-            update(manifests)
-            .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
-            .values(lease_until=tx.now + lease, hidden_at=None)
-            .returning(*_COLUMNS)
-        ).one()
-        return StoredManifest(*row)
-    _record_names(tx, repository_id, made, manifest, blob_ids)
-    return StoredManifest(made, digest, manifest.media_type, len(content))
+    )
+    renewal = (
+        update(manifests)
+        .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+        .values(lease_until=tx.now + lease, hidden_at=None)
+        .returning(*_COLUMNS)
+    )
+    while True:  # the one that was there may be removed before it is renewed
+        made = tx.execute(offer).scalar_one_or_none()
+        if made is not None:
+            _record_names(tx, repository_id, made, manifest, blob_ids)
+            return StoredManifest(made, digest, manifest.media_type, len(content), is_new=True)
+        there = tx.execute(renewal).one_or_none()
+        if there is not None:
+            return StoredManifest(*there)
 
 
 def extend_manifest_lease(tx: Transaction, manifest_id: int, lease: timedelta) -> None:

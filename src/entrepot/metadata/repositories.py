@@ -23,6 +23,11 @@ def find_repository(tx: Transaction, name: RepositoryName) -> int | None:
     return tx.execute(_FIND, {"repository_name": name.text}).scalar_one_or_none()
 
 
+def lock_repository(tx: Transaction, repository_id: int) -> None:
+    """Wait for others that add to the repository, and let further ones wait until commit."""
+    tx.execute(tx.dialect.for_update(select(repositories.c.id).where(repositories.c.id == repository_id))).all()
+
+
 def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> int:
     """The row number of the repository, made now if it is not there; safe against others that make it too.
 

@@ -8,9 +8,12 @@ from entrepot.metadata.tables import manifests, tag_history, tags
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import Digest, Tag, version_key
 
+_TAG = select(tags.c.manifest_id).where(
+    tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("tag_name")
+)
 _STANDS = (
-    select(tags.c.manifest_id, manifests.c.digest)
-    .join(manifests, manifests.c.id == tags.c.manifest_id)
+    select(manifests.c.digest)
+    .join(tags, manifests.c.id == tags.c.manifest_id)
     .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("tag_name"))
 )
 _LIST = (
@@ -23,9 +26,11 @@ _LIST = (
 
 def find_tag(tx: Transaction, repository_id: int, tag: Tag, *, lock: bool = False) -> Digest | None:
     """The digest that the tag stands on, or None; ``lock`` keeps it there until commit."""
-    statement = tx.dialect.for_update(_STANDS) if lock else _STANDS
-    row = tx.execute(statement, {"repository_id": repository_id, "tag_name": tag.text}).one_or_none()
-    return None if row is None else row.digest
+    parameters = {"repository_id": repository_id, "tag_name": tag.text}
+    # A statement of its own: joined to manifests, PostgreSQL would lose a tag that moved while it waited for it.
+    if lock and tx.execute(tx.dialect.for_update(_TAG), parameters).one_or_none() is None:
+        return None
+    return tx.execute(_STANDS, parameters).scalar_one_or_none()
 
 
 def create_tag(tx: Transaction, repository_id: int, tag: Tag, manifest: StoredManifest, actor: Actor) -> bool:

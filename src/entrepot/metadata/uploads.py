@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, select, update
 
 from entrepot.metadata.port import StoredObject
 from entrepot.metadata.tables import upload_objects, upload_sessions
@@ -37,10 +37,10 @@ _OBJECTS = (
 
 
 def count_open_sessions(tx: Transaction, principal: str, at_most: int) -> int:
-    """How many sessions of the principal are open, counted up to ``at_most``."""
+    """How many sessions of the principal are open and have not expired, counted up to ``at_most``."""
     some = (
         select(upload_sessions.c.id)
-        .where(upload_sessions.c.principal == principal, upload_sessions.c.finished_digest.is_(None))
+        .where(upload_sessions.c.principal == principal, _is_open(tx))
         .limit(at_most)
         .subquery()
     )
@@ -48,10 +48,8 @@ def count_open_sessions(tx: Transaction, principal: str, at_most: int) -> int:
 
 
 def count_uploads(tx: Transaction) -> int:
-    """How many sessions are open, for the operator."""
-    return tx.execute(
-        select(func.count()).select_from(upload_sessions).where(upload_sessions.c.finished_digest.is_(None))
-    ).scalar_one()
+    """How many sessions are open and have not expired, for the operator."""
+    return tx.execute(select(func.count()).select_from(upload_sessions).where(_is_open(tx))).scalar_one()
 
 
 def open_session(
@@ -150,6 +148,10 @@ def remove_session(tx: Transaction, session: UploadSession) -> None:
     """Forget a session; its objects must be handed on by the caller."""
     tx.execute(delete(upload_objects).where(upload_objects.c.session_id == session.id))
     tx.execute(delete(upload_sessions).where(upload_sessions.c.id == session.id))
+
+
+def _is_open(tx: Transaction) -> ColumnElement[bool]:
+    return and_(upload_sessions.c.finished_digest.is_(None), upload_sessions.c.expires_at > tx.now)
 
 
 def _session(tx: Transaction, row: Row[*tuple[object, ...]]) -> UploadSession:

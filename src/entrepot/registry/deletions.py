@@ -51,6 +51,12 @@ def _take_away(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor
         set_fallback_referrers(tx, repository_id, tag, set())
 
 
+def _naming(tx: Transaction, name: RepositoryName, digest: Digest) -> list[Digest]:
+    repository_id = _repository(tx, name)
+    blob = linked_blobs(tx, repository_id, [digest]).get(digest)
+    return [] if blob is None else manifests_naming(tx, repository_id, blob.id, _NAMED_AT_MOST)
+
+
 def _in_use(digest: Digest, naming: Sequence[Digest]) -> BlobReferenced:
     return BlobReferenced(digest=str(digest), manifests=[str(manifest) for manifest in naming], allow=["GET", "HEAD"])
 
@@ -123,5 +129,6 @@ class DeleteBlob:
 
         try:
             await self.database.write(unit)
-        except ForeignKeyViolation:
-            raise _in_use(digest, []) from None
+        except ForeignKeyViolation:  # a manifest that names it was pushed at the same time
+            naming = await self.database.read(lambda tx: _naming(tx, name, digest))
+            raise _in_use(digest, naming) from None

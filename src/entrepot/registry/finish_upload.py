@@ -23,6 +23,7 @@ from entrepot.registry.uploads import (
     Written,
     digest_of,
     discard_session,
+    ending_if_lost,
     load_session,
     resume_hash,
 )
@@ -56,13 +57,15 @@ class FinishUpload:
         if session.finished_digest is not None:
             await self._answer_again(session, digest)
             return
-        if body is None:
-            if start is not None and start != session.offset:
-                raise UploadRangeInvalid(offset=session.offset)
-            written = Written(session, await resume_hash(self.store, session), session.offset)
-        else:
-            written = await self.write_upload(principal, name, session_id, start, body, closing=True)
-        if await digest_of(self.store, written, digest) != digest:
+        if body is None and start is not None and start != session.offset:
+            raise UploadRangeInvalid(offset=session.offset)
+        async with ending_if_lost(self.database, self.store, session):
+            if body is None:
+                written = Written(session, await resume_hash(self.store, session), session.offset)
+            else:
+                written = await self.write_upload(principal, name, session_id, start, body, closing=True)
+            found = await digest_of(self.store, written, digest)
+        if found != digest:
             await discard_session(self.database, self.store, written.session)
             raise DigestInvalid(digest=str(digest), reason="mismatch")
         await self._commit(written, digest)

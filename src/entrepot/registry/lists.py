@@ -12,11 +12,12 @@ from entrepot.metadata import (
     list_repositories,
     list_tags,
 )
-from entrepot.oci import Descriptor, Digest, NameUnknown, RepositoryName, Tag
+from entrepot.oci import Descriptor, Digest, NameUnknown, RepositoryName, Tag, is_media_type
 
 Item = TypeVar("Item")
 
 _REFERRERS_AT_MOST = 1000  # rows per page; the body's size ends a page earlier
+_ANNOTATION_CHARACTERS_AT_MOST = 4 * 1024 * 1024  # of one page: each manifest may have nearly as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,15 @@ class ListReferrers:
         self, name: RepositoryName, subject: Digest, artifact_type: str | None, last: Digest | None
     ) -> Page[Descriptor]:
         """A page of referrers after ``last``; empty, too, for a repository that does not exist."""
+        if artifact_type is not None and not is_media_type(artifact_type):
+            return Page([], more=False)  # nothing is stored under what is none
 
-        def unit(tx: Transaction) -> list[Descriptor]:
+        def unit(tx: Transaction) -> tuple[list[Descriptor], bool]:
             repository_id = find_repository(tx, name)
             if repository_id is None:
-                return []
-            return list_referrers(tx, repository_id, subject, artifact_type, last, _REFERRERS_AT_MOST + 1)
+                return [], False
+            return list_referrers(
+                tx, repository_id, subject, artifact_type, last, _REFERRERS_AT_MOST, _ANNOTATION_CHARACTERS_AT_MOST
+            )
 
-        return _page(await self.database.read(unit), _REFERRERS_AT_MOST)
+        return Page(*await self.database.read(unit))

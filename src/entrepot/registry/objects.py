@@ -39,7 +39,7 @@ async def read_objects(
         end = begin + piece.size
         first, last = max(start, begin), min(stop, end)
         if first < last:
-            pieces = store.read(piece.key, first - begin, last - begin)
-            async for chunk in pieces:
-                yield chunk
+            async with contextlib.aclosing(store.read(piece.key, first - begin, last - begin)) as pieces:
+                async for chunk in pieces:
+                    yield chunk  # ruff: ignore[yield-in-context-manager-in-async-generator]  whoever stops early closes this one
         begin = end

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -100,15 +101,16 @@ class PullBlob:
         Where the store lacks an object, the row is read once more: the blob may be gone (BlobUnknown), or lie under
         new keys by now; under the same keys it is damaged, which is recorded (ContentDamaged).
         """
-        position = start
-        try:
-            async for chunk in read_objects(self.store, blob.objects, start, stop):
-                yield chunk
-                position += len(chunk)
-        except ObjectUnknown as failure:
-            moved = await self._look_again(name, blob, failure)
-            async for chunk in read_objects(self.store, moved.objects, position, stop):
-                yield chunk
+        position, complete = start, False
+        while not complete:
+            try:
+                async with aclosing(read_objects(self.store, blob.objects, position, stop)) as pieces:
+                    async for chunk in pieces:
+                        yield chunk  # ruff: ignore[yield-in-context-manager-in-async-generator]  whoever stops early closes this one
+                        position += len(chunk)
+                complete = True
+            except ObjectUnknown as failure:
+                blob = await self._look_again(name, blob, failure)
 
     async def keep(self, repository: RepositoryKey, blob: BlobKey) -> None:
         """Extend the lease of an unreferenced link that a pusher asked about, if it has become short."""

@@ -12,10 +12,10 @@ from entrepot.metadata import (
     Transaction,
     create_tag,
     ensure_repository,
-    find_manifest,
     find_tag,
     linked_blobs,
     lock_manifests,
+    lock_repository,
     move_tag,
     set_fallback_referrers,
     store_manifest,
@@ -102,7 +102,6 @@ class PushManifest:
             repository_id = ensure_repository(tx, push.repository, actor)
             found = _find_blobs(tx, repository_id, manifest, required=not self.accept_missing_blobs)
             lock_manifests(tx, repository_id, _named_manifests(manifest))
-            _check_untagged(tx, repository_id, push, digest)
             stored = store_manifest(
                 tx,
                 repository_id,
@@ -115,7 +114,9 @@ class PushManifest:
             )
             if stored.media_type != manifest.media_type:
                 raise ManifestInvalid(path="$.mediaType", reason="media-type-changed", stored=stored.media_type)
-            for tag in tags:
+            if not tags:  # then a condition is about the manifest itself
+                push.condition.check(None if stored.is_new else digest, str(digest))
+            for tag in sorted(tags):  # in one order, so that two pushes do not wait for each other
                 _place_tag(tx, repository_id, tag, stored, manifest, push.condition, actor)
 
         await self.database.write(unit)
@@ -135,7 +136,12 @@ def _digest_of(push: ManifestPush) -> Digest:
 def _find_blobs(tx: Transaction, repository_id: int, manifest: Manifest, *, required: bool) -> dict[Digest, LinkedBlob]:
     """The blobs that the manifest names, their links locked; raises ManifestBlobUnknown, SizeInvalid."""
     named = manifest.blob_references()
-    found = linked_blobs(tx, repository_id, {reference.descriptor.digest for reference in named}, lock=True)
+    digests = {reference.descriptor.digest for reference in named}
+    found = linked_blobs(tx, repository_id, digests, lock=True)
+    if len(found) < len(digests):
+        # Uploads that end just now are waited for, and later ones wait: else neither would see the other's rows.
+        lock_repository(tx, repository_id)
+        found = linked_blobs(tx, repository_id, digests, lock=True)
     missing = {
         str(reference.descriptor.digest)
         for reference in named
@@ -156,13 +162,6 @@ def _named_manifests(manifest: Manifest) -> set[Digest]:
     return named | {manifest.subject.digest} if manifest.subject else named
 
 
-def _check_untagged(tx: Transaction, repository_id: int, push: ManifestPush, digest: Digest) -> None:
-    """A condition on a push that sets no tag is about the manifest itself."""
-    if isinstance(push.reference, Digest) and not push.tags and push.condition != Condition():
-        there = find_manifest(tx, repository_id, digest, lock=True)
-        push.condition.check(there.digest if there else None, str(digest))
-
-
 def _place_tag(
     tx: Transaction,
     repository_id: int,
@@ -172,12 +171,14 @@ def _place_tag(
     condition: Condition,
     actor: Actor,
 ) -> None:
-    was = find_tag(tx, repository_id, tag, lock=True)
-    condition.check(was, tag.text)
-    if was is None and not create_tag(tx, repository_id, tag, stored, actor):
+    placed = False
+    while not placed:  # others may create the tag, or take it away, after it was looked for
         was = find_tag(tx, repository_id, tag, lock=True)
         condition.check(was, tag.text)
-    if was is not None:
-        move_tag(tx, repository_id, tag, stored, was, actor)
-    if ReferrersTag.parse(tag) is not None and manifest.is_index:
+        if was is None:
+            placed = create_tag(tx, repository_id, tag, stored, actor)
+        else:
+            move_tag(tx, repository_id, tag, stored, was, actor)
+            placed = True
+    if ReferrersTag.parse(tag) is not None:
         set_fallback_referrers(tx, repository_id, tag, {child.digest for child in manifest.child_references()})

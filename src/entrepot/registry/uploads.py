@@ -39,7 +39,16 @@ from entrepot.oci import (
 )
 from entrepot.registry.limits import UploadLimits
 from entrepot.registry.objects import LATE_WRITER, delete_buried, new_object, read_objects
-from entrepot.storage import BlobStore, HashStateUnusable, ResumableHash, StoreFull, StoreUnavailable, batched, hashed
+from entrepot.storage import (
+    BlobStore,
+    HashStateUnusable,
+    ObjectUnknown,
+    ResumableHash,
+    StoreFull,
+    StoreUnavailable,
+    batched,
+    hashed,
+)
 
 
 def actor_of(principal: Principal) -> Actor:
@@ -105,6 +114,22 @@ async def discard_session(database: Database, store: BlobStore, session: UploadS
 
     if await database.write(unit):
         await delete_buried(database, store, written)
+
+
+@contextlib.asynccontextmanager
+async def ending_if_lost(database: Database, store: BlobStore, session: UploadSession) -> AsyncGenerator[None]:
+    """Where the store lacks durable bytes of ``session``: end it unless it has moved on, and raise BlobUploadUnknown.
+
+    They are missing when the session was ended while its writer slept, or when the store has lost them; in both cases
+    the client has to begin anew.
+    """
+    try:
+        yield
+    except ObjectUnknown as lost:
+        current = await database.read(lambda tx: find_session(tx, session.id))
+        if current is not None and current.epoch == session.epoch:
+            await discard_session(database, store, current)
+        raise BlobUploadUnknown(reason="lost") from lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +239,15 @@ class WriteUpload:
         """Write ``body`` from the session's end on, which ``start`` must be if given; all of it is durable on return.
 
         With ``closing`` the last checkpoint is left to the caller, whose own transaction ends the session. Raises
-        BlobUploadUnknown; UploadRangeInvalid if ``start`` is elsewhere or another writer took over; StoreFull,
-        StoreUnavailable and what the body raises, after what came before is durable.
+        BlobUploadUnknown, also when the session was ended meanwhile or its bytes are lost, which ends it;
+        UploadRangeInvalid if ``start`` is elsewhere or another writer took over; StoreFull, StoreUnavailable and what
+        the body raises, after what came before is durable.
         """
         session = await self.database.write(lambda tx: self._claim(tx, principal, name, session_id, start))
+        async with ending_if_lost(self.database, self.store, session):
+            return await self._write(session, body, closing=closing)
+
+    async def _write(self, session: UploadSession, body: AsyncIterator[bytes], *, closing: bool) -> Written:
         written = Written(session, await resume_hash(self.store, session), session.offset)
         feed = _Feed(body, self.limits, self.limits.blob_bytes_at_most - session.offset)
         while not feed.ended:

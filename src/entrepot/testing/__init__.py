@@ -3,4 +3,4 @@
 import pytest
 
 # Before the import of the suites, or their failures would not tell the values.
-pytest.register_assert_rewrite("entrepot.testing.blob_store")  # ruff: ignore[non-empty-init-module]  see above
+pytest.register_assert_rewrite("entrepot.testing.blob_store", "entrepot.testing.database")  # ruff: ignore[non-empty-init-module]  see above

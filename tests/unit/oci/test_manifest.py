@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.oci import (
@@ -32,7 +32,6 @@ from entrepot.oci import (
 
 Document = dict[str, object]
 
-PATIENT = settings(deadline=None)
 BYTES_AT_MOST = 4 << 20
 EXAMPLE_TYPE = "application/vnd.example.conformance.v1"
 
@@ -403,14 +402,12 @@ def check_is_manifest_or_refused(content: bytes, content_type: str | None) -> No
     json.dumps(detail, ensure_ascii=False).encode()
 
 
-@PATIENT
 @given(JSON, CONTENT_TYPES)
 def test_any_json_is_a_manifest_or_refused(document: object, content_type: str | None) -> None:
     """Arbitrary JSON, made of the specification's own words too, never raises anything but ManifestInvalid."""
     check_is_manifest_or_refused(json.dumps(document).encode(), content_type)
 
 
-@PATIENT
 @given(st.binary(max_size=200), CONTENT_TYPES)
 def test_any_bytes_are_a_manifest_or_refused(content: bytes, content_type: str | None) -> None:
     """Arbitrary bytes never raise anything but ManifestInvalid."""
@@ -438,7 +435,6 @@ def places(value: object) -> list[tuple[object, object]]:
     return []
 
 
-@PATIENT
 @given(st.sampled_from(FULL), st.data())
 def test_a_mutated_manifest_is_a_manifest_or_refused(valid: Document, data: st.DataObject) -> None:
     """A valid manifest with a few values replaced, removed or added is read or refused, wherever it was hit."""
@@ -457,7 +453,6 @@ def test_a_mutated_manifest_is_a_manifest_or_refused(valid: Document, data: st.D
     check_is_manifest_or_refused(json.dumps(document).encode(), data.draw(CONTENT_TYPES))
 
 
-@PATIENT
 @given(st.sampled_from(FULL), st.data())
 def test_a_manifest_with_damaged_bytes_is_a_manifest_or_refused(valid: Document, data: st.DataObject) -> None:
     """A slice of the bytes put in place of another never raises anything but ManifestInvalid."""

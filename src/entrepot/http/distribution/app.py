@@ -39,7 +39,7 @@ _PATH: Final = re.compile(
 )
 _LAST: Final = {"upload": "session", "blob": "digest", "manifest": "reference", "referrers": "subject"}
 _ROUTES: Final = {
-    "tags": _Route("/v2/<name>/tags/list", {"GET": listings.get_tags}),
+    "tags": _Route("/v2/<name>/tags/list", {"GET": listings.get_tags, "HEAD": listings.get_tags}),
     "uploads": _Route("/v2/<name>/blobs/uploads/", {"POST": uploads.post_upload}),
     "upload": _Route(
         "/v2/<name>/blobs/uploads/<session>",
@@ -63,7 +63,9 @@ _ROUTES: Final = {
             "DELETE": manifests.delete_manifest,
         },
     ),
-    "referrers": _Route("/v2/<name>/referrers/<digest>", {"GET": listings.get_referrers}),
+    "referrers": _Route(
+        "/v2/<name>/referrers/<digest>", {"GET": listings.get_referrers, "HEAD": listings.get_referrers}
+    ),
 }
 
 

@@ -37,8 +37,8 @@ async def get_tags(context: Context, request: Request, name: RepositoryName, las
 
 async def get_catalog(context: Context, request: Request) -> Response:
     """List the repositories that the caller may pull, in byte order."""
-    if request.method != "GET":
-        raise MethodNotAllowed(allow=["GET"])
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed(allow=["GET", "HEAD"])
     access_version = await context.uses.hot.access_version()
     caller = await context.door.admit(request, Action.CATALOG, CATALOG, access_version)
     query = query_of(request)

@@ -1,18 +1,22 @@
 """Upload sessions: POST, PATCH, PUT, GET, DELETE (end-4 to end-6, end-11, end-13, end-14)."""
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrepot.access import Action, Caller, Resource, Scope
+from entrepot.access import Action, Caller, Principal, Resource, Scope
 from entrepot.http.bodies import chunks, content_length
 from entrepot.http.distribution.context import Context, parameter, query_of
 from entrepot.oci import (
     Algorithm,
     BlobUploadUnknown,
+    ChunkRange,
     Digest,
     DigestInvalid,
+    RegistryError,
     RepositoryName,
     SizeInvalid,
     parse_content_range,
@@ -33,8 +37,7 @@ async def post_upload(context: Context, request: Request, name: RepositoryName, 
             return _created(context, name, digest)
     if whole is not None and mount is None:
         digest = Digest.parse(whole)
-        session_id = await context.uses.start_upload(caller.principal, name, digest.algorithm)
-        await context.uses.finish_upload(caller.principal, name, session_id, digest, None, chunks(request))
+        await _push_whole(context, request, caller.principal, name, digest)
         return _created(context, name, digest)
     algorithm = parameter(query, "digest-algorithm")
     session_id = await context.uses.start_upload(
@@ -47,8 +50,10 @@ async def patch_upload(context: Context, request: Request, name: RepositoryName,
     """Append a chunk, or a stream of any length (end-5)."""
     session_id = _session(last)
     caller = await context.admit(request, Action.PUSH, name)
-    start = _start_of(request)
-    written = await context.uses.write_upload(caller.principal, name, session_id, start, chunks(request))
+    chunk = _chunk_of(request)
+    written = await context.uses.write_upload(
+        caller.principal, name, session_id, None if chunk is None else chunk.start, _bytes_of(request, chunk)
+    )
     return _accepted(context, name, session_id, written.session.offset, status=202)
 
 
@@ -60,9 +65,12 @@ async def put_upload(context: Context, request: Request, name: RepositoryName, l
     if value is None:
         raise DigestInvalid(reason="missing")
     digest = Digest.parse(value)
-    start = _start_of(request)
-    body = None if content_length(request) in {None, 0} and not _is_chunked(request) else chunks(request)
-    await context.uses.finish_upload(caller.principal, name, session_id, digest, start, body)
+    chunk = _chunk_of(request)
+    has_body = content_length(request) not in {None, 0} or _is_chunked(request)
+    body = _bytes_of(request, chunk) if has_body else None
+    await context.uses.finish_upload(
+        caller.principal, name, session_id, digest, None if chunk is None else chunk.start, body
+    )
     return _created(context, name, digest)
 
 
@@ -80,6 +88,19 @@ async def delete_upload(context: Context, request: Request, name: RepositoryName
     caller = await context.admit(request, Action.PUSH, name)
     await context.uses.cancel_upload(caller.principal, name, session_id)
     return Response(status_code=204)
+
+
+async def _push_whole(
+    context: Context, request: Request, principal: Principal, name: RepositoryName, digest: Digest
+) -> None:
+    """Take a blob in one request; nothing is left of one that fails, as nobody was told its session."""
+    session_id = await context.uses.start_upload(principal, name, digest.algorithm)
+    try:
+        await context.uses.finish_upload(principal, name, session_id, digest, None, chunks(request))
+    except Exception:
+        with suppress(RegistryError):
+            await context.uses.cancel_upload(principal, name, session_id)
+        raise
 
 
 async def _mount(
@@ -115,8 +136,8 @@ def _session(text: str) -> str:
     return text
 
 
-def _start_of(request: Request) -> int | None:
-    """Where the chunk begins, if the client says so; raises SizeInvalid if its length contradicts its range."""
+def _chunk_of(request: Request) -> ChunkRange | None:
+    """Where the chunk lies, if the client says so; raises SizeInvalid if a declared length contradicts that."""
     header = request.headers.get("content-range")
     if header is None:
         return None
@@ -124,7 +145,19 @@ def _start_of(request: Request) -> int | None:
     length = content_length(request)
     if length is not None and length != chunk.length:
         raise SizeInvalid(declared=length, range=chunk.length)
-    return chunk.start
+    return chunk
+
+
+async def _bytes_of(request: Request, chunk: ChunkRange | None) -> AsyncGenerator[bytes]:
+    """The body; raises SizeInvalid where it ends before its range, or instead of anything beyond it."""
+    arrived = 0
+    async for piece in chunks(request):
+        arrived += len(piece)
+        if chunk is not None and arrived > chunk.length:
+            raise SizeInvalid(range=chunk.length)
+        yield piece
+    if chunk is not None and arrived < chunk.length:
+        raise SizeInvalid(arrived=arrived, range=chunk.length)
 
 
 def _is_chunked(request: Request) -> bool:

@@ -40,7 +40,10 @@ class GetToken:
             raise RequestInvalid(reason="query") from None
         scopes = parse_scopes(value for key, value in query if key == "scope")
         try:
-            caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+            values = request.headers.getlist("authorization")
+            if len(values) > 1:
+                raise Unauthorized(reason="several_credentials")
+            caller = await self.authenticator.authenticate(values[0] if values else None)
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")
         except Unauthorized as refusal:

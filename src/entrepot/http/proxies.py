@@ -19,7 +19,7 @@ class TrustedProxies:
         The address is the right-most one that is no trusted proxy: what stands left of it may be made up.
         """
         client = scope.get("client")
-        peer = _address(client[0]) if client else None
+        peer = _address(client[0]) if client and self.networks else None
         if peer is None or not self._trusts(peer):
             return scope
         headers = Headers(scope=scope)

@@ -52,7 +52,7 @@ async def patch_upload(context: Context, request: Request, name: RepositoryName,
     caller = await context.admit(request, Action.PUSH, name)
     chunk = _chunk_of(request)
     written = await context.uses.write_upload(
-        caller.principal, name, session_id, None if chunk is None else chunk.start, _bytes_of(request, chunk)
+        caller.principal, name, session_id, None if chunk is None else chunk.start, _bytes_of(context, request, chunk)
     )
     return _accepted(context, name, session_id, written.session.offset, status=202)
 
@@ -67,7 +67,7 @@ async def put_upload(context: Context, request: Request, name: RepositoryName, l
     digest = Digest.parse(value)
     chunk = _chunk_of(request)
     has_body = content_length(request) not in {None, 0} or _is_chunked(request)
-    body = _bytes_of(request, chunk) if has_body else None
+    body = _bytes_of(context, request, chunk) if has_body else None
     await context.uses.finish_upload(
         caller.principal, name, session_id, digest, None if chunk is None else chunk.start, body
     )
@@ -96,7 +96,7 @@ async def _push_whole(
     """Take a blob in one request; nothing is left of one that fails, as nobody was told its session."""
     session_id = await context.uses.start_upload(principal, name, digest.algorithm)
     try:
-        await context.uses.finish_upload(principal, name, session_id, digest, None, chunks(request))
+        await context.uses.finish_upload(principal, name, session_id, digest, None, _bytes_of(context, request, None))
     except Exception:
         with suppress(RegistryError):
             await context.uses.cancel_upload(principal, name, session_id)
@@ -148,10 +148,13 @@ def _chunk_of(request: Request) -> ChunkRange | None:
     return chunk
 
 
-async def _bytes_of(request: Request, chunk: ChunkRange | None) -> AsyncGenerator[bytes]:
-    """The body; raises SizeInvalid where it ends before its range, or instead of anything beyond it."""
+async def _bytes_of(context: Context, request: Request, chunk: ChunkRange | None) -> AsyncGenerator[bytes]:
+    """The body; raises SizeInvalid where it ends before its range, or instead of anything beyond it.
+
+    A length that is declared and too large for any blob is refused before the first byte.
+    """
     arrived = 0
-    async for piece in chunks(request):
+    async for piece in chunks(request, at_most=context.uses.write_upload.limits.blob_bytes_at_most):
         arrived += len(piece)
         if chunk is not None and arrived > chunk.length:
             raise SizeInvalid(range=chunk.length)

@@ -18,7 +18,7 @@ MOUNTINFO = """\
 30 22 0:26 / /srv rw,relatime shared:5 - nfs4 server:/export rw,vers=4.2
 31 30 254:2 / /srv/local rw,relatime - xfs /dev/sdb1 rw
 32 22 0:27 / /mnt/with\\040space rw master:1 propagate_from:2 - cifs //server/share rw
-33 22 0:28 / /home/me/remote rw - fuse.sshfs me@server: rw
+33 22 0:28 / /media/me/remote rw - fuse.sshfs me@server: rw
 34 22 0:29 / /over rw - ext4 /dev/sdc1 rw
 35 34 0:30 / /over rw - 9p host rw
 36 22 0:31 / /fuse rw - fuse.lxcfs lxcfs rw
@@ -35,7 +35,7 @@ broken line
         ("/srv/local/entrepot", None),
         ("/srvx", None),
         ("/mnt/with space/data", "cifs"),
-        ("/home/me/remote/data", "fuse.sshfs"),
+        ("/media/me/remote/data", "fuse.sshfs"),
         ("/over/data", "9p"),
         ("/fuse/data", None),
     ],

@@ -280,19 +280,19 @@ def test_the_data_directory_of_a_user_follows_xdg(config: Path, monkeypatch: pyt
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert load_settings({}, {"XDG_DATA_HOME": "/x"}, config).settings.data == Path("/var/lib/entrepot")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/people/somebody")
     assert load_settings({}, {"XDG_DATA_HOME": "/x"}, config).settings.data == Path("/x/entrepot")
     for environ in ({}, {"XDG_DATA_HOME": "relative"}):
-        assert load_settings({}, environ, config).settings.data == Path("/home/somebody/.local/share/entrepot")
+        assert load_settings({}, environ, config).settings.data == Path("/people/somebody/.local/share/entrepot")
 
 
 def test_paths_begin_at_home_or_the_working_directory(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tilde and a relative path are resolved once, when settings are read."""
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/people/somebody")
     monkeypatch.chdir(tmp_path)
-    assert load_settings({"data": "~/registry"}, {}, config).settings.data == Path("/home/somebody/registry")
+    assert load_settings({"data": "~/registry"}, {}, config).settings.data == Path("/people/somebody/registry")
     assert load_settings({"data": "."}, {}, config).settings.data == tmp_path
     with pytest.raises(SettingsError, match="data: wants a path"):
         load_settings({"data": "~no-such-user-here/x"}, {}, config)

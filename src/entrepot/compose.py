@@ -134,7 +134,7 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
         push_manifest=PushManifest(
             database, limits.lease, accept_missing_blobs=settings.manifests.missing_blobs is MissingBlobs.ACCEPT
         ),
-        delete_tag=DeleteTag(database),
+        delete_tag=DeleteTag(database, limits.lease),
         delete_manifest=DeleteManifest(database, limits.lease),
         delete_blob=DeleteBlob(database),
         list_tags=ListTags(database),

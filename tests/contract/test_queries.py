@@ -169,7 +169,7 @@ class HeldMove:
         repository_id = _repository(tx)
         was = find_tag(tx, repository_id, self._tag, lock=True)
         assert was is not None
-        move_tag(tx, repository_id, self._tag, _stored(tx, repository_id, self._to), was, ACTOR)
+        move_tag(tx, repository_id, self._tag, _stored(tx, repository_id, self._to), was, ACTOR, timedelta(hours=1))
         self._reached.set()
         assert self._free.wait(WAIT)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, exists, insert, select, tuple_, update
 
 from entrepot.metadata.port import StoredObject
+from entrepot.metadata.reviews import Event, queue_blobs, queue_link
 from entrepot.metadata.tables import (
     blob_objects,
     blobs,
@@ -74,7 +75,8 @@ def linked_blobs(
 def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest, lease: timedelta) -> None:
     """Let the repository show the blob; a link that is there gets its lease extended and is shown again.
 
-    Manifests of the repository that named the digest while it had no such blob refer to it from now on.
+    The link's review is postponed. Manifests of the repository that named the digest while it had no such blob refer
+    to it from now on.
     """
     lease_until = tx.now + lease
     tx.execute(
@@ -84,6 +86,7 @@ def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest,
             index_elements=["repository_id", "blob_id"], set_={"lease_until": lease_until, "hidden_at": None}
         )
     )
+    queue_link(tx, repository_id, blob_id, Event.LINKED)
     tx.execute(
         update(manifest_blobs)
         .where(
@@ -140,8 +143,9 @@ def manifests_naming(tx: Transaction, repository_id: int, blob_id: int, at_most:
     return list(tx.execute(_REFERENCING, parameters).scalars())
 
 
-def unlink_blob(tx: Transaction, repository_id: int, blob_id: int) -> None:
-    """Take the blob out of the repository; raises ForeignKeyViolation while a manifest names it."""
+def unlink_blob(tx: Transaction, repository_id: int, repository: str, blob_id: int) -> None:
+    """Take the blob out of the repository of that name; raises ForeignKeyViolation while a manifest names it."""
+    queue_blobs(tx, [blob_id], repository, Event.LINK_GONE)
     tx.execute(
         delete(repository_blobs).where(
             repository_blobs.c.repository_id == repository_id, repository_blobs.c.blob_id == blob_id
@@ -187,16 +191,20 @@ def store_blob(tx: Transaction, digest: Digest, objects: Sequence[StoredObject])
     then the new ones take their place.
     """
     size = sum(piece.size for piece in objects)
-    made = tx.execute(
+    offer = (
         tx.dialect.insert(blobs)
         .values(digest=digest, size=size, state="stored", created_at=tx.now)
         .on_conflict_do_nothing(index_elements=["digest"])
         .returning(blobs.c.id)
-    ).scalar_one_or_none()
-    if made is not None:
-        _own(tx, made, objects)
-        return made, True
-    there = tx.execute(tx.dialect.for_update(select(blobs.c.id, blobs.c.state).where(blobs.c.digest == digest))).one()
+    )
+    present = tx.dialect.for_update(select(blobs.c.id, blobs.c.state).where(blobs.c.digest == digest))
+    there = None
+    while there is None:  # the one that was there may be collected before it is locked
+        made = tx.execute(offer).scalar_one_or_none()
+        if made is not None:
+            _own(tx, made, objects)
+            return made, True
+        there = tx.execute(present).one_or_none()
     if there.state == "stored":
         bury_objects(tx, objects, delete_after=tx.now)
         return int(there.id), False
@@ -222,10 +230,18 @@ def mark_damaged(tx: Transaction, blob_id: int) -> None:
     tx.execute(update(blobs).where(blobs.c.id == blob_id).values(state="damaged"))
 
 
-def bury_objects(tx: Transaction, objects: Iterable[StoredObject], delete_after: datetime) -> None:
-    """Hand objects that nothing has any more to the deletion of bytes."""
+def bury_objects(
+    tx: Transaction, objects: Iterable[StoredObject], delete_after: datetime, repository: str = ""
+) -> None:
+    """Hand objects that nothing has any more to the deletion of bytes; ``repository`` names who had them last."""
     rows = [
-        {"key": piece.key, "store_id": piece.store_id, "size": piece.size, "delete_after": delete_after}
+        {
+            "key": piece.key,
+            "store_id": piece.store_id,
+            "size": piece.size,
+            "delete_after": delete_after,
+            "repository": repository,
+        }
         for piece in objects
     ]
     if rows:

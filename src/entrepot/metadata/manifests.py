@@ -1,13 +1,15 @@
 """Manifests, what they name, and who names them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, select, update
 
 from entrepot.metadata.actors import Actor
+from entrepot.metadata.blobs import renew_links_of
+from entrepot.metadata.reviews import Event, neighbours_of, queue_links_of, queue_manifests, subjects_of
 from entrepot.metadata.tables import manifest_blobs, manifest_children, manifests, tags
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import Digest, Manifest
@@ -124,8 +126,36 @@ def manifest_is_referenced(tx: Transaction, manifest_id: int) -> bool:
     return tx.execute(select(exists().where(manifests.c.id == manifest_id, _is_referenced()))).scalar_one()
 
 
-def remove_manifest(tx: Transaction, manifest_id: int) -> None:
-    """Delete the manifest's row and what it names; raises ForeignKeyViolation while a tag stands on it."""
+def release_manifests(tx: Transaction, manifest_ids: Collection[int], event: Event, lease: timedelta) -> None:
+    """Have manifests reviewed that have lost a reference; they stay for at least ``lease``.
+
+    Whoever has just seen one of them, and is about to refer to it, may rely on it for that long.
+    """
+    if not manifest_ids:
+        return
+    released = tx.execute(
+        update(manifests)
+        .where(manifests.c.id.in_(manifest_ids))
+        .values(lease_until=tx.now + lease)
+        .returning(manifests.c.id, manifests.c.subject)
+    ).all()
+    queue_manifests(tx, [row.id for row in released], event)
+    referrers = [row.id for row in released if row.subject is not None]
+    if referrers:  # they may have been all that kept their subjects
+        queue_manifests(tx, subjects_of(tx, referrers), Event.REFERRER_GONE)
+
+
+def remove_manifest(tx: Transaction, repository_id: int, manifest_id: int, lease: timedelta) -> None:
+    """Delete the manifest's row; what it alone has kept stays for a lease, and is then reviewed.
+
+    Raises ForeignKeyViolation while a tag stands on it.
+    """
+    there = tx.execute(select(manifests.c.digest, manifests.c.subject).where(manifests.c.id == manifest_id)).one()
+    neighbours = neighbours_of(tx, repository_id, manifest_id, there.digest, there.subject)
+    for event, ids in neighbours.items():
+        release_manifests(tx, ids, event, lease)
+    renew_links_of(tx, manifest_id, lease)
+    queue_links_of(tx, manifest_id)
     tx.execute(delete(manifests).where(manifests.c.id == manifest_id))
 
 

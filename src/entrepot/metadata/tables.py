@@ -4,6 +4,8 @@ What exists is what these rows say; the store holds only bytes. References betwe
 neither a race nor a bug can leave a manifest without a blob it names.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -305,8 +307,71 @@ dead_objects = Table(
     Column("store_id", ForeignKey("stores.id"), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("delete_after", InstantType, nullable=False, index=True),
+    Column("repository", byte_ordered_text(), nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text),
 )
-"""Objects that no session and no blob has any more, whose bytes are to be deleted."""
+"""Objects that no session and no blob has any more, whose bytes are to be deleted.
+
+``repository`` is the name of the one that had them last, or empty. ``attempts`` counts refusals of the store.
+"""
+
+
+def _review_columns() -> list[Column[Any]]:
+    """What the three queues of the collection have alike.
+
+    A row is due when ``waits_from`` lies the collection's time of review in the past; every event sets both instants
+    to its own.
+    """
+    return [
+        Column("event", Text, nullable=False),
+        Column("event_at", InstantType, nullable=False),
+        Column("waits_from", InstantType, nullable=False, index=True),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("last_error", Text),
+    ]
+
+
+manifest_reviews = Table(
+    "manifest_reviews",
+    metadata,
+    Column("manifest_id", ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    *_review_columns(),
+)
+"""Manifests that something may have stopped referring to."""
+
+link_reviews = Table(
+    "link_reviews",
+    metadata,
+    Column("repository_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("blob_id", BigInteger, primary_key=True, autoincrement=False),
+    *_review_columns(),
+    ForeignKeyConstraint(
+        ["repository_id", "blob_id"],
+        ["repository_blobs.repository_id", "repository_blobs.blob_id"],
+        ondelete="CASCADE",
+    ),
+)
+"""Links that no manifest of their repository may name any more, or yet."""
+
+blob_reviews = Table(
+    "blob_reviews",
+    metadata,
+    Column("blob_id", ForeignKey("blobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("repository", byte_ordered_text(), nullable=False),
+    *_review_columns(),
+)
+"""Blobs that a repository, named here, has given up."""
+
+reclaimed = Table(
+    "reclaimed",
+    metadata,
+    Column("repository", byte_ordered_text(), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("objects", BigInteger, nullable=False),
+    Column("last_at", InstantType, nullable=False),
+)
+"""Space that came back, by the repository that had it last."""
 
 users = Table(
     "users",

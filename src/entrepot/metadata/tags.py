@@ -1,9 +1,12 @@
 """Tags: where each stands, and where it stood."""
 
+from datetime import timedelta
+
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from entrepot.metadata.actors import Actor
-from entrepot.metadata.manifests import StoredManifest
+from entrepot.metadata.manifests import StoredManifest, release_manifests
+from entrepot.metadata.reviews import Event
 from entrepot.metadata.tables import manifests, tag_history, tags
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import Digest, Tag, version_key
@@ -56,11 +59,21 @@ def create_tag(tx: Transaction, repository_id: int, tag: Tag, manifest: StoredMa
 
 
 def move_tag(
-    tx: Transaction, repository_id: int, tag: Tag, manifest: StoredManifest, was: Digest, actor: Actor
+    tx: Transaction,
+    repository_id: int,
+    tag: Tag,
+    manifest: StoredManifest,
+    was: Digest,
+    actor: Actor,
+    lease: timedelta,
 ) -> None:
-    """Let a tag that stands on ``was`` stand on the manifest and write its history, unless that is the same."""
+    """Let a tag that stands on ``was`` stand on the manifest and write its history, unless that is the same.
+
+    The manifest that it leaves stays for at least ``lease``.
+    """
     if was == manifest.digest:
         return
+    _release(tx, repository_id, was, lease)
     tx.execute(
         update(tags)
         .where(tags.c.repository_id == repository_id, tags.c.name == tag.text)
@@ -69,8 +82,9 @@ def move_tag(
     _record_move(tx, repository_id, tag, was, manifest.digest, actor)
 
 
-def remove_tag(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor) -> None:
-    """Take the tag away and write its history."""
+def remove_tag(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor, lease: timedelta) -> None:
+    """Take the tag away and write its history; its manifest stays for at least ``lease``."""
+    _release(tx, repository_id, was, lease)
     tx.execute(delete(tags).where(tags.c.repository_id == repository_id, tags.c.name == tag.text))
     _record_move(tx, repository_id, tag, was, None, actor)
 
@@ -91,6 +105,13 @@ def list_tags(tx: Transaction, repository_id: int, last: str, at_most: int) -> l
     """Up to ``at_most`` tags after ``last``, in byte order."""
     rows = tx.execute(_LIST, {"repository_id": repository_id, "last": last, "at_most": at_most}).scalars()
     return [Tag(name) for name in rows]
+
+
+def _release(tx: Transaction, repository_id: int, digest: Digest, lease: timedelta) -> None:
+    left = tx.execute(
+        select(manifests.c.id).where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+    )
+    release_manifests(tx, list(left.scalars()), Event.TAG_GONE, lease)
 
 
 def _record_move(

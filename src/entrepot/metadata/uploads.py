@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, select, update
 
 from entrepot.metadata.port import StoredObject
-from entrepot.metadata.tables import upload_objects, upload_sessions
+from entrepot.metadata.tables import repositories, upload_objects, upload_sessions
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import Algorithm, Digest
 
@@ -94,6 +94,21 @@ def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> Upl
     if row is None or row.expires_at <= tx.now:
         return None
     return _session(tx, row)
+
+
+def expired_sessions(tx: Transaction, until: datetime, at_most: int) -> list[tuple[UploadSession, str]]:
+    """Up to ``at_most`` sessions whose time was over at ``until``, with the names of their repositories.
+
+    Each is locked until commit; those that others hold are left out.
+    """
+    expired = select(upload_sessions).where(upload_sessions.c.expires_at <= until)
+    rows = tx.execute(
+        tx.dialect.for_update(expired.order_by(upload_sessions.c.expires_at).limit(at_most), skip_locked=True)
+    ).all()
+    numbers = {row.repository_id for row in rows}
+    named = tx.execute(select(repositories.c.id, repositories.c.name).where(repositories.c.id.in_(numbers)))
+    names = {row.id: row.name for row in named}
+    return [(_session(tx, row), names[row.repository_id]) for row in rows]
 
 
 def claim_session(tx: Transaction, session: UploadSession) -> UploadSession:

@@ -18,7 +18,6 @@ from entrepot.metadata import (
     record_audit,
     remove_manifest,
     remove_tag,
-    renew_links_of,
     set_fallback_referrers,
     tags_on,
     unlink_blob,
@@ -45,8 +44,8 @@ def _repository(tx: Transaction, name: RepositoryName) -> int:
     return repository_id
 
 
-def _take_away(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor) -> None:
-    remove_tag(tx, repository_id, tag, was, actor)
+def _take_away(tx: Transaction, repository_id: int, tag: Tag, was: Digest, actor: Actor, lease: timedelta) -> None:
+    remove_tag(tx, repository_id, tag, was, actor, lease)
     if ReferrersTag.parse(tag) is not None:
         set_fallback_referrers(tx, repository_id, tag, set())
 
@@ -63,9 +62,10 @@ def _in_use(digest: Digest, naming: Sequence[Digest]) -> BlobReferenced:
 
 @dataclass(frozen=True, slots=True)
 class DeleteTag:
-    """Take a tag away; its manifest stays."""
+    """Take a tag away; its manifest stays, for at least a lease."""
 
     database: Database
+    lease: timedelta
 
     async def __call__(self, principal: Principal, name: RepositoryName, tag: Tag) -> None:
         """Remove the tag and write its history; raises NameUnknown, ManifestUnknown."""
@@ -76,7 +76,7 @@ class DeleteTag:
             was = find_tag(tx, repository_id, tag, lock=True)
             if was is None:
                 raise ManifestUnknown(tag=tag.text)
-            _take_away(tx, repository_id, tag, was, actor)
+            _take_away(tx, repository_id, tag, was, actor, self.lease)
 
         await self.database.write(unit)
 
@@ -98,9 +98,8 @@ class DeleteManifest:
             if manifest is None:
                 raise ManifestUnknown(digest=str(digest))
             for tag in tags_on(tx, repository_id, manifest.id):
-                _take_away(tx, repository_id, tag, digest, actor)
-            renew_links_of(tx, manifest.id, self.lease)
-            remove_manifest(tx, manifest.id)
+                _take_away(tx, repository_id, tag, digest, actor, self.lease)
+            remove_manifest(tx, repository_id, manifest.id, self.lease)
             record_audit(tx, actor, "manifest.delete", name.text, str(digest))
 
         await self.database.write(unit)
@@ -124,7 +123,7 @@ class DeleteBlob:
             naming = manifests_naming(tx, repository_id, blob.id, _NAMED_AT_MOST)
             if naming:
                 raise _in_use(digest, naming)
-            unlink_blob(tx, repository_id, blob.id)
+            unlink_blob(tx, repository_id, name.text, blob.id)
             record_audit(tx, actor, "blob.delete", name.text, str(digest))
 
         try:

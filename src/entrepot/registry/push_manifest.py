@@ -7,6 +7,7 @@ from entrepot.access import Principal
 from entrepot.metadata import (
     Actor,
     Database,
+    Event,
     LinkedBlob,
     StoredManifest,
     Transaction,
@@ -17,6 +18,7 @@ from entrepot.metadata import (
     lock_manifests,
     lock_repository,
     move_tag,
+    queue_manifests,
     set_fallback_referrers,
     store_manifest,
 )
@@ -114,10 +116,11 @@ class PushManifest:
             )
             if stored.media_type != manifest.media_type:
                 raise ManifestInvalid(path="$.mediaType", reason="media-type-changed", stored=stored.media_type)
-            if not tags:  # then a condition is about the manifest itself
+            if not tags:  # then a condition is about the manifest itself, and nothing may ever refer to it
                 push.condition.check(None if stored.is_new else digest, str(digest))
+                queue_manifests(tx, [stored.id], Event.PUSHED)
             for tag in sorted(tags):  # in one order, so that two pushes do not wait for each other
-                _place_tag(tx, repository_id, tag, stored, manifest, push.condition, actor)
+                _place_tag(tx, repository_id, tag, stored, manifest, push.condition, actor, self.lease)
 
         await self.database.write(unit)
         return PushedManifest(digest, tags, manifest.subject.digest if manifest.subject else None)
@@ -170,6 +173,7 @@ def _place_tag(
     manifest: Manifest,
     condition: Condition,
     actor: Actor,
+    lease: timedelta,
 ) -> None:
     placed = False
     while not placed:  # others may create the tag, or take it away, after it was looked for
@@ -178,7 +182,7 @@ def _place_tag(
         if was is None:
             placed = create_tag(tx, repository_id, tag, stored, actor)
         else:
-            move_tag(tx, repository_id, tag, stored, was, actor)
+            move_tag(tx, repository_id, tag, stored, was, actor, lease)
             placed = True
     if ReferrersTag.parse(tag) is not None:
         set_fallback_referrers(tx, repository_id, tag, {child.digest for child in manifest.child_references()})

@@ -92,6 +92,13 @@ class MissingBlobs(StrEnum):
     ACCEPT = "accept"
 
 
+class Untagged(StrEnum):
+    """What happens to manifests that no tag and no index names."""
+
+    KEEP = "keep"
+    COLLECT = "collect"
+
+
 class LogLevel(StrEnum):
     """From which severity on events are logged."""
 
@@ -386,6 +393,45 @@ class Storage(_Section):
     )
 
 
+class Gc(_Section):
+    """The collection of what nobody refers to any more; it runs beside pushes and pulls."""
+
+    review_after: Duration = Field(
+        default=timedelta(hours=24),
+        ge=timedelta(0),
+        le=timedelta(days=365),
+        description="From the last event that concerns a manifest or blob to the review that may remove it.",
+    )
+    delete_after: Duration = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=365),
+        description="From the removal of a blob to the deletion of its bytes; longer than the longest download takes.",
+    )
+    untagged: Annotated[Untagged, Form.CHOICE] = Field(
+        default=Untagged.COLLECT,
+        description="What happens to manifests that no tag and no index names: `keep` keeps them for ever.",
+    )
+    untagged_after: Duration = Field(
+        default=timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=3650),
+        description="How long such a manifest stays after it has lost its last reference, or after its push.",
+    )
+    pulled_within: Duration = Field(
+        default=timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=3650),
+        description="How long it stays after its last pull, whoever pins its digest; `0s` does not count pulls.",
+    )
+    unknown_after: Duration = Field(
+        default=timedelta(hours=24),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=365),
+        description="How long objects stay in the store that the database does not know.",
+    )
+
+
 class Log(_Section):
     """The log."""
 
@@ -463,6 +509,7 @@ class Settings(_Section):
     lists: Lists = Lists()
     http: Http = Http()
     storage: Storage = Storage()
+    gc: Gc = Gc()
     log: Log = Log()
     tls: Tls = Tls()
 

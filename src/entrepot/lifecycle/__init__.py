@@ -1,0 +1,38 @@
+"""Content over time: what is collected, when, and why."""
+
+from entrepot.lifecycle.clock import Clock, DatabaseClock, HostClock
+from entrepot.lifecycle.collect_garbage import Collected, CollectGarbage
+from entrepot.lifecycle.collection_status import CollectionStatus, ReadCollectionStatus
+from entrepot.lifecycle.delete_objects import Deleted, DeleteObjects
+from entrepot.lifecycle.expire_uploads import ExpireUploads
+from entrepot.lifecycle.plan_collection import PlanCollection, Planned, would_go
+from entrepot.lifecycle.policy import Policy
+from entrepot.lifecycle.review import Blobs, Links, Manifests, ReviewBatch, Reviewed
+from entrepot.lifecycle.rules import Outcome, Reason, Verdict
+from entrepot.lifecycle.sweep_store import SweepStore
+
+__all__ = [
+    "Blobs",
+    "Clock",
+    "CollectGarbage",
+    "Collected",
+    "CollectionStatus",
+    "DatabaseClock",
+    "DeleteObjects",
+    "Deleted",
+    "ExpireUploads",
+    "HostClock",
+    "Links",
+    "Manifests",
+    "Outcome",
+    "PlanCollection",
+    "Planned",
+    "Policy",
+    "ReadCollectionStatus",
+    "Reason",
+    "ReviewBatch",
+    "Reviewed",
+    "SweepStore",
+    "Verdict",
+    "would_go",
+]

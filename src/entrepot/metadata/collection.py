@@ -1,0 +1,384 @@
+"""What the collection asks of the rows: who is due, who still refers to it, and its removal.
+
+Rows under review are locked before anybody is asked whether they are in use, and rows that others hold just now are
+left for later: so neither waits for the other, and no new reference is overlooked.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from entrepot.metadata.blobs import bury_objects
+from entrepot.metadata.port import StoredObject
+from entrepot.metadata.reviews import Event, queue_blobs
+from entrepot.metadata.tables import (
+    blob_objects,
+    blob_reviews,
+    blobs,
+    link_reviews,
+    manifest_blobs,
+    manifest_children,
+    manifest_reviews,
+    manifests,
+    pins,
+    pull_counts,
+    repositories,
+    repository_blobs,
+    tags,
+)
+from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.types import InstantType
+from entrepot.oci import Digest
+
+PARKED = datetime(9999, 1, 1, tzinfo=UTC)
+"""Where a row waits that only a change of settings can make due."""
+
+Key: TypeAlias = tuple[int, ...]
+"""The primary key of a row under review: a manifest's or blob's number, or the numbers of repository and blob."""
+
+
+class Queue(StrEnum):
+    """The queues, in the order in which one fills the next."""
+
+    MANIFESTS = "manifests"
+    LINKS = "links"
+    BLOBS = "blobs"
+
+
+_TABLES = {Queue.MANIFESTS: manifest_reviews, Queue.LINKS: link_reviews, Queue.BLOBS: blob_reviews}
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A row of a queue: what is reviewed, which event made it so and when, how often a review has failed."""
+
+    key: Key
+    event: Event
+    event_at: datetime
+    waits_from: datetime
+    attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What decides on a manifest. ``pinned_until`` is ``PARKED`` for a pin without end."""
+
+    id: int
+    repository_id: int
+    repository: str
+    digest: Digest
+    size: int
+    tagged: bool
+    has_parent: bool
+    pinned_until: datetime | None
+    has_subject: bool
+    subject_there: bool
+    has_kept_referrer: bool
+    lease_until: datetime
+    last_pulled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """What decides on a link."""
+
+    repository_id: int
+    blob_id: int
+    repository: str
+    digest: Digest
+    size: int
+    named: bool
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """What decides on a blob; ``repository`` gave it up last."""
+
+    id: int
+    repository: str
+    digest: Digest
+    size: int
+    linked: bool
+
+
+def due_reviews(
+    tx: Transaction, queue: Queue, waits_until: datetime, at_most: int, after: tuple[datetime, Key] | None = None
+) -> list[Review]:
+    """Up to ``at_most`` rows that have waited from ``waits_until`` or before, those first that wait the longest.
+
+    ``after`` is where a listing goes on.
+    """
+    table = _TABLES[queue]
+    keys = list(table.primary_key)
+    statement = (
+        select(table).where(table.c.waits_from <= waits_until).order_by(table.c.waits_from, *keys).limit(at_most)
+    )
+    if after is not None:
+        statement = statement.where(tuple_(table.c.waits_from, *keys) > (after[0], *after[1]))
+    return [_review(table, row) for row in tx.execute(statement)]
+
+
+def reviews_of(tx: Transaction, queue: Queue, keys: Collection[Key], waits_until: datetime) -> list[Review]:
+    """Those of the rows that are still due."""
+    table = _TABLES[queue]
+    rows = tx.execute(select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until))
+    return [_review(table, row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTotals:
+    """A queue at a glance: rows that wait, that are parked, whose review has failed; since when the oldest waits."""
+
+    waiting: int
+    parked: int
+    failing: int
+    oldest: datetime | None
+
+
+def queue_totals(tx: Transaction, queue: Queue) -> QueueTotals:
+    """Count a queue's rows."""
+    table = _TABLES[queue]
+    is_parked = table.c.waits_from >= literal(PARKED, InstantType)
+    row = tx.execute(
+        select(
+            func.count().filter(~is_parked),
+            func.count().filter(is_parked),
+            func.count().filter(table.c.attempts > 0),
+            func.min(table.c.waits_from).filter(~is_parked),
+        ).select_from(table)
+    ).one()
+    return QueueTotals(int(row[0]), int(row[1]), int(row[2]), row[3])
+
+
+def drop_reviews(tx: Transaction, queue: Queue, keys: Collection[Key]) -> None:
+    """Take rows out of the queue."""
+    table = _TABLES[queue]
+    if keys:
+        tx.execute(delete(table).where(_is_one_of(table, keys)))
+
+
+def postpone_review(tx: Transaction, queue: Queue, key: Key, waits_from: datetime) -> None:
+    """Let a row wait from that instant."""
+    table = _TABLES[queue]
+    tx.execute(update(table).where(_is_one_of(table, [key])).values(waits_from=waits_from))
+
+
+def fail_review(tx: Transaction, queue: Queue, key: Key, waits_from: datetime, error: str) -> None:
+    """Record that a review failed, and let it wait from that instant before the next attempt."""
+    table = _TABLES[queue]
+    tx.execute(
+        update(table)
+        .where(_is_one_of(table, [key]))
+        .values(waits_from=waits_from, attempts=table.c.attempts + 1, last_error=error)
+    )
+
+
+def resume_parked(tx: Transaction) -> None:
+    """Let manifests wait from now that were parked under other settings."""
+    tx.execute(update(manifest_reviews).where(manifest_reviews.c.waits_from >= PARKED).values(waits_from=tx.now))
+
+
+def manifest_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[ManifestFacts]:
+    """What decides on these manifests; with ``lock`` only of those that nobody else holds, locked until commit."""
+    chosen = _lock(tx, manifests, keys) if lock else keys
+    subjects = manifests.alias()
+    statement = (
+        select(
+            manifests.c.id,
+            manifests.c.repository_id,
+            repositories.c.name.label("repository"),
+            manifests.c.digest,
+            manifests.c.size,
+            manifests.c.subject,
+            manifests.c.lease_until,
+            _is_tagged(manifests).label("tagged"),
+            _has_parent(manifests).label("has_parent"),
+            select(func.max(func.coalesce(pins.c.expires_at, literal(PARKED, InstantType))))
+            .where(_same_digest(pins, manifests))
+            .scalar_subquery()
+            .label("pinned_until"),
+            exists()
+            .where(subjects.c.repository_id == manifests.c.repository_id, subjects.c.digest == manifests.c.subject)
+            .label("subject_there"),
+            select(func.max(pull_counts.c.last_at))
+            .where(_same_digest(pull_counts, manifests))
+            .scalar_subquery()
+            .label("last_pulled_at"),
+        )
+        .join(repositories, repositories.c.id == manifests.c.repository_id)
+        .where(_is_one_of(manifests, chosen))
+        .order_by(manifests.c.id)
+    )
+    return [
+        ManifestFacts(
+            id=row.id,
+            repository_id=row.repository_id,
+            repository=row.repository,
+            digest=row.digest,
+            size=row.size,
+            tagged=bool(row.tagged),
+            has_parent=bool(row.has_parent),
+            pinned_until=row.pinned_until,
+            has_subject=row.subject is not None,
+            subject_there=bool(row.subject_there),
+            has_kept_referrer=not (row.tagged or row.has_parent) and _has_kept_referrer(tx, row.repository_id, row.id),
+            lease_until=row.lease_until,
+            last_pulled_at=row.last_pulled_at,
+        )
+        for row in tx.execute(statement).all()
+    ]
+
+
+def link_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[LinkFacts]:
+    """What decides on these links; ``lock`` as for manifests."""
+    chosen = _lock(tx, repository_blobs, keys) if lock else keys
+    statement = (
+        select(
+            repository_blobs.c.repository_id,
+            repository_blobs.c.blob_id,
+            repositories.c.name.label("repository"),
+            blobs.c.digest,
+            blobs.c.size,
+            repository_blobs.c.lease_until,
+            exists()
+            .where(
+                manifest_blobs.c.repository_id == repository_blobs.c.repository_id,
+                manifest_blobs.c.blob_id == repository_blobs.c.blob_id,
+            )
+            .label("named"),
+        )
+        .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
+        .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
+        .where(_is_one_of(repository_blobs, chosen))
+    )
+    return [
+        LinkFacts(
+            row.repository_id, row.blob_id, row.repository, row.digest, row.size, bool(row.named), row.lease_until
+        )
+        for row in tx.execute(statement)
+    ]
+
+
+def blob_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[BlobFacts]:
+    """What decides on these blobs; ``lock`` as for manifests."""
+    chosen = _lock(tx, blobs, keys) if lock else keys
+    statement = (
+        select(
+            blobs.c.id,
+            blobs.c.digest,
+            blobs.c.size,
+            blob_reviews.c.repository,
+            exists().where(repository_blobs.c.blob_id == blobs.c.id).label("linked"),
+        )
+        .join(blob_reviews, blob_reviews.c.blob_id == blobs.c.id)
+        .where(_is_one_of(blobs, chosen))
+    )
+    return [BlobFacts(row.id, row.repository, row.digest, row.size, bool(row.linked)) for row in tx.execute(statement)]
+
+
+def remove_links(tx: Transaction, links: Sequence[LinkFacts]) -> None:
+    """Delete links that no manifest names, and have their blobs reviewed; raises ForeignKeyViolation if one does."""
+    keys = [(link.repository_id, link.blob_id) for link in links]
+    for repository in sorted({link.repository for link in links}):
+        given_up = [link.blob_id for link in links if link.repository == repository]
+        queue_blobs(tx, given_up, repository, Event.LINK_GONE)
+    tx.execute(delete(repository_blobs).where(_is_one_of(repository_blobs, keys)))
+
+
+def remove_blobs(tx: Transaction, gone: Sequence[BlobFacts], delete_after: datetime) -> None:
+    """Delete blobs that no repository has; their bytes are deleted after that instant.
+
+    Raises ForeignKeyViolation if one has.
+    """
+    names = {blob.id: blob.repository for blob in gone}
+    pieces = tx.execute(
+        select(blob_objects.c.blob_id, blob_objects.c.store_id, blob_objects.c.key, blob_objects.c.size).where(
+            blob_objects.c.blob_id.in_(names)
+        )
+    ).all()
+    for piece in pieces:
+        stored = StoredObject(piece.store_id, piece.key, piece.size)
+        bury_objects(tx, [stored], delete_after, names[piece.blob_id])
+    tx.execute(delete(blob_objects).where(blob_objects.c.blob_id.in_(names)))
+    tx.execute(delete(blobs).where(blobs.c.id.in_(names)))
+
+
+def _lock(tx: Transaction, table: Table, keys: Collection[Key]) -> list[Key]:
+    columns = _key_of(table)
+    statement = select(*columns).where(_is_one_of(table, keys)).order_by(*columns)
+    return [tuple(row) for row in tx.execute(tx.dialect.for_update(statement, skip_locked=True))]
+
+
+def _key_of(table: Table) -> list[ColumnElement[int]]:
+    return list(table.primary_key)
+
+
+def _is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
+    columns = _key_of(table)
+    if len(columns) == 1:
+        return columns[0].in_([key[0] for key in keys])
+    return tuple_(*columns).in_(list(keys))
+
+
+def _same_digest(table: Table, manifest: FromClause) -> ColumnElement[bool]:
+    return and_(table.c.repository_id == manifest.c.repository_id, table.c.digest == manifest.c.digest)
+
+
+def _is_tagged(manifest: FromClause) -> ColumnElement[bool]:
+    return exists().where(tags.c.repository_id == manifest.c.repository_id, tags.c.manifest_id == manifest.c.id)
+
+
+def _has_parent(manifest: FromClause) -> ColumnElement[bool]:
+    return exists().where(_same_digest(manifest_children, manifest))
+
+
+def _has_kept_referrer(tx: Transaction, repository_id: int, manifest_id: int) -> bool:
+    """Whether a referrer, or a referrer of one, is held by something else than its subject."""
+    first = select(manifests.c.id, manifests.c.digest).where(manifests.c.id == manifest_id)
+    above = first.cte("above", recursive=True)
+    above = above.union(
+        select(manifests.c.id, manifests.c.digest).where(
+            manifests.c.repository_id == repository_id, manifests.c.subject == above.c.digest
+        )
+    )
+    is_pinned = exists().where(
+        _same_digest(pins, manifests), or_(pins.c.expires_at.is_(None), pins.c.expires_at > tx.now)
+    )
+    held = select(manifests.c.id).where(
+        manifests.c.id.in_(select(above.c.id)),
+        manifests.c.id != manifest_id,
+        or_(_is_tagged(manifests), _has_parent(manifests), is_pinned),
+    )
+    return tx.execute(held.limit(1)).one_or_none() is not None
+
+
+def _review(table: Table, row: Row[*tuple[Any, ...]]) -> Review:
+    values = row._mapping  # ruff: ignore[private-member-access]  SQLAlchemy's public name for it
+    return Review(
+        key=tuple(values[column.name] for column in table.primary_key),
+        event=Event(row.event),
+        event_at=row.event_at,
+        waits_from=row.waits_from,
+        attempts=row.attempts,
+        last_error=row.last_error,
+    )

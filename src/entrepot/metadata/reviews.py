@@ -1,0 +1,137 @@
+"""Filling the queues of the collection, in the transaction that may have made something unreferenced.
+
+An event postpones the review of what it concerns. A review finds out by itself whether something is still in use, so
+one event too many costs a look, and one too few would leak space: in doubt, queue.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Select, Table, literal, select
+
+from entrepot.metadata.tables import (
+    blob_reviews,
+    link_reviews,
+    manifest_blobs,
+    manifest_children,
+    manifest_reviews,
+    manifests,
+)
+from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.types import InstantType
+from entrepot.oci import Digest
+
+
+class Event(StrEnum):
+    """What may have made something unreferenced, or has just made it."""
+
+    PUSHED = "pushed"
+    TAG_GONE = "tag-gone"
+    PARENT_GONE = "parent-gone"
+    SUBJECT_GONE = "subject-gone"
+    REFERRER_GONE = "referrer-gone"
+    LINKED = "linked"
+    MANIFEST_GONE = "manifest-gone"
+    LINK_GONE = "link-gone"
+
+
+def queue_manifests(tx: Transaction, manifest_ids: Iterable[int], event: Event) -> None:
+    """Have these manifests reviewed."""
+    _queue(tx, manifest_reviews, [{"manifest_id": number} for number in sorted(manifest_ids)], event)
+
+
+def queue_link(tx: Transaction, repository_id: int, blob_id: int, event: Event) -> None:
+    """Have a link reviewed."""
+    _queue(tx, link_reviews, [{"repository_id": repository_id, "blob_id": blob_id}], event)
+
+
+def queue_blobs(tx: Transaction, blob_ids: Iterable[int], repository: str, event: Event) -> None:
+    """Have blobs reviewed that ``repository`` has given up."""
+    _queue(tx, blob_reviews, [{"blob_id": number, "repository": repository} for number in sorted(blob_ids)], event)
+
+
+def queue_links_of(tx: Transaction, manifest_id: int) -> None:
+    """Have the link of every blob reviewed that a manifest names, which is about to go."""
+    named = (
+        select(manifest_blobs.c.repository_id, manifest_blobs.c.blob_id)
+        .where(manifest_blobs.c.manifest_id == manifest_id, manifest_blobs.c.blob_id.is_not(None))
+        .distinct()
+        .order_by(manifest_blobs.c.blob_id)
+    )
+    _queue_selected(tx, link_reviews, named, ["repository_id", "blob_id"], Event.MANIFEST_GONE)
+
+
+def neighbours_of(
+    tx: Transaction, repository_id: int, manifest_id: int, digest: Digest, subject: Digest | None
+) -> dict[Event, list[int]]:
+    """The manifests that a manifest keeps, by what happens to them when it goes."""
+    children = (
+        select(manifests.c.id)
+        .join(
+            manifest_children,
+            (manifest_children.c.repository_id == manifests.c.repository_id)
+            & (manifest_children.c.digest == manifests.c.digest),
+        )
+        .where(manifest_children.c.manifest_id == manifest_id)
+    )
+    return {
+        Event.PARENT_GONE: list(tx.execute(children.distinct()).scalars()),
+        Event.SUBJECT_GONE: _ids(tx, repository_id, manifests.c.subject == digest),
+        Event.REFERRER_GONE: [] if subject is None else _ids(tx, repository_id, manifests.c.digest == subject),
+    }
+
+
+def subjects_of(tx: Transaction, manifest_ids: Iterable[int]) -> list[int]:
+    """The subjects of these manifests, the subjects of those, and so on."""
+    columns = (manifests.c.repository_id, manifests.c.subject)
+    below = select(manifests.c.id, *columns).where(manifests.c.id.in_(list(manifest_ids))).cte("below", recursive=True)
+    below = below.union(
+        select(manifests.c.id, *columns).where(
+            manifests.c.repository_id == below.c.repository_id, manifests.c.digest == below.c.subject
+        )
+    )
+    return list(tx.execute(select(below.c.id).where(below.c.id.not_in(list(manifest_ids)))).scalars())
+
+
+def _ids(tx: Transaction, repository_id: int, condition: ColumnElement[bool]) -> list[int]:
+    return list(
+        tx.execute(select(manifests.c.id).where(manifests.c.repository_id == repository_id, condition)).scalars()
+    )
+
+
+def _queue(tx: Transaction, table: Table, rows: list[dict[str, int | str]], event: Event) -> None:
+    if not rows:
+        return
+    values = {"event": event.value, "event_at": tx.now, "waits_from": tx.now}
+    offer = tx.dialect.insert(table)
+    updated: Mapping[str, object] = {
+        **values,
+        "attempts": 0,
+        "last_error": None,
+        **({"repository": offer.excluded.repository} if "repository" in table.c else {}),
+    }
+    tx.execute(
+        offer.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated),
+        [{**row, **values} for row in rows],
+    )
+
+
+def _queue_selected(
+    tx: Transaction, table: Table, chosen: Select[int, int | None], names: list[str], event: Event
+) -> None:
+    at = literal(tx.now, InstantType)
+    filled = chosen.add_columns(literal(event.value), at, at)
+    tx.execute(
+        tx.dialect.insert(table)
+        .from_select([*names, "event", "event_at", "waits_from"], filled)
+        .on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={
+                "event": event.value,
+                "event_at": tx.now,
+                "waits_from": tx.now,
+                "attempts": 0,
+                "last_error": None,
+            },
+        )
+    )

@@ -40,6 +40,7 @@ _ENGLISH_SECTIONS: Final = {
     "lists": "Lists",
     "http": "Connections",
     "storage": "Storage",
+    "gc": "Collection",
     "log": "Log",
     "tls": "TLS",
 }
@@ -108,6 +109,7 @@ _CHINESE_SECTIONS: Final = {
     "lists": "列表",
     "http": "连接",
     "storage": "存储",
+    "gc": "垃圾回收",
     "log": "日志",
     "tls": "TLS",
 }
@@ -164,6 +166,12 @@ _CHINESE_SENTENCES: Final = {
     "http.connections_at_most": "每个工作进程最多打开的连接数;再多的连接会得到 503。",
     "storage.reserve": "可用空间低于此值时拒绝上传(507),以便数据库仍可写入。",
     "storage.allow_network_filesystem": "即使 SQLite 数据库位于网络文件系统上也启动;那里的锁可能不可靠。",
+    "gc.review_after": "与清单或 blob 有关的最后一个事件之后多久进行复查;复查可能将其移除。",
+    "gc.delete_after": "移除 blob 之后多久删除其字节;应长于最长的一次下载。",
+    "gc.untagged": "没有标签和索引指向的清单如何处理:`keep` 永久保留,`collect` 回收。",
+    "gc.untagged_after": "这样的清单在失去最后一个引用(或被推送)之后还保留多久。",
+    "gc.pulled_within": "这样的清单在最后一次被拉取之后还保留多久(有人固定使用其摘要);`0s` 表示不考虑拉取。",
+    "gc.unknown_after": "数据库不知道的对象在存储中保留多久。",
     "log.level": "从哪个级别开始记录事件。",
     "tls.certificate": "PEM 格式的证书链文件,服务器自身的证书在最前。",
     "tls.key": "PEM 格式的证书私钥文件。",

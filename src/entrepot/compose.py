@@ -1,6 +1,7 @@
 """Builds the concrete registry out of its parts: the one place that knows all of them."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,9 +35,24 @@ from entrepot.http.ops import Gauge, ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken
+from entrepot.lifecycle import (
+    Clock,
+    CollectGarbage,
+    DatabaseClock,
+    DeleteObjects,
+    DeleteRepository,
+    ExpireUploads,
+    HostClock,
+    PlanCollection,
+    Policy,
+    ReadCollectionStatus,
+    ReviewBatch,
+    SweepStore,
+)
 from entrepot.metadata import Database, count_uploads, open_database, upgrade
 from entrepot.registry import (
     CancelUpload,
+    CountPulls,
     DeleteBlob,
     DeleteManifest,
     DeleteTag,
@@ -55,7 +71,7 @@ from entrepot.registry import (
     Uses,
     WriteUpload,
 )
-from entrepot.settings import MissingBlobs, Settings
+from entrepot.settings import MissingBlobs, Settings, Untagged
 from entrepot.storage import BlobStore, FilesystemBlobStore
 
 PUBLIC = "public"
@@ -125,6 +141,7 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
         hot=database.hot,
         pull_manifest=PullManifest(database, ManifestCache(settings.manifests.cache_bytes), limits.lease),
         pull_blob=PullBlob(database, store, limits.lease),
+        count_pulls=CountPulls(database),
         start_upload=StartUpload(database, limits),
         write_upload=write_upload,
         finish_upload=FinishUpload(database, store, limits, write_upload),
@@ -141,6 +158,57 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
         list_repositories=ListRepositories(database),
         list_referrers=ListReferrers(database),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What looks after content over time, over one database and one store."""
+
+    collect_garbage: CollectGarbage
+    sweep_store: SweepStore
+    plan: PlanCollection
+    status: ReadCollectionStatus
+    delete_repository: DeleteRepository
+
+
+def policy_of(settings: Settings) -> Policy:
+    """For how long the collection leaves things alone."""
+    given = settings.gc
+    return Policy(
+        review_after=given.review_after,
+        delete_after=given.delete_after,
+        lease=settings.uploads.lease,
+        keep_untagged=given.untagged is Untagged.KEEP,
+        untagged_after=given.untagged_after,
+        pulled_within=given.pulled_within,
+        unknown_after=given.unknown_after,
+    )
+
+
+def collection_of(settings: Settings, database: Database, store: BlobStore) -> Collection:
+    """The collection's uses. On SQLite the host's clock is held against one that only runs forward."""
+    policy = policy_of(settings)
+    clock: Clock = DatabaseClock() if settings.database.sqlite_file is None else HostClock(policy.longest)
+    review = ReviewBatch(database, policy, clock)
+    return Collection(
+        CollectGarbage(database, review, ExpireUploads(database, clock), DeleteObjects(database, store, clock)),
+        SweepStore(database, store, policy),
+        PlanCollection(database, policy),
+        ReadCollectionStatus(database),
+        DeleteRepository(database),
+    )
+
+
+@asynccontextmanager
+async def opened_collection(settings: Settings) -> AsyncGenerator[Collection]:
+    """The collection over the database and store of these settings, also beside a running server."""
+    database = open_database(settings.database.reveal())
+    store = _open_store(settings)
+    try:
+        yield collection_of(settings, database, store)
+    finally:
+        await store.close()
+        await database.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +234,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
     database = open_database(settings.database.reveal())
     stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    store = _open_store(settings)
     stack.push_async_callback(store.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -180,6 +248,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     door = Door(authenticator, authorizer, addresses)
     uses = uses_of(settings, database, store)
+    stack.push_async_callback(uses.count_pulls.write)
+    counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
+    stack.push_async_callback(_cancelled, counting)
 
     async def may_read_metrics(request: Request) -> None:
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
@@ -207,6 +278,13 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     }
 
 
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task of the lifespan and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def _make_store_directory(settings: Settings) -> None:
     """Make the directory, its entry durable before any object in it counts."""
     _store_directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -215,6 +293,10 @@ def _make_store_directory(settings: Settings) -> None:
         os.fsync(parent)
     finally:
         os.close(parent)
+
+
+def _open_store(settings: Settings) -> FilesystemBlobStore:
+    return FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
 
 
 def _store_directory(settings: Settings) -> Path:

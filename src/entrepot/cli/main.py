@@ -16,6 +16,8 @@ _COMMANDS: Final = {
     "settings": LazyCommand(
         "entrepot.cli.server.settings", "settings", "Show and check the server's settings.", "server"
     ),
+    "gc": LazyCommand("entrepot.cli.server.gc", "gc", "Watch and run the collection of unused content.", "server"),
+    "admin": LazyCommand("entrepot.cli.server.admin", "admin", "Administer the registry's content.", "server"),
     "db": LazyCommand("entrepot.cli.server.db", "db", "Upgrade and check the server's database.", "server"),
 }
 

@@ -4,6 +4,7 @@ from entrepot.lifecycle.clock import Clock, DatabaseClock, HostClock
 from entrepot.lifecycle.collect_garbage import Collected, CollectGarbage
 from entrepot.lifecycle.collection_status import CollectionStatus, ReadCollectionStatus
 from entrepot.lifecycle.delete_objects import Deleted, DeleteObjects
+from entrepot.lifecycle.delete_repository import DeleteRepository, RepositoryPlan
 from entrepot.lifecycle.expire_uploads import ExpireUploads
 from entrepot.lifecycle.plan_collection import PlanCollection, Planned, would_go
 from entrepot.lifecycle.policy import Policy
@@ -19,6 +20,7 @@ __all__ = [
     "CollectionStatus",
     "DatabaseClock",
     "DeleteObjects",
+    "DeleteRepository",
     "Deleted",
     "ExpireUploads",
     "HostClock",
@@ -30,6 +32,7 @@ __all__ = [
     "Policy",
     "ReadCollectionStatus",
     "Reason",
+    "RepositoryPlan",
     "ReviewBatch",
     "Reviewed",
     "SweepStore",

@@ -111,6 +111,13 @@ def expired_sessions(tx: Transaction, until: datetime, at_most: int) -> list[tup
     return [(_session(tx, row), names[row.repository_id]) for row in rows]
 
 
+def sessions_of(tx: Transaction, repository_id: int) -> list[UploadSession]:
+    """Every session of a repository, locked until commit."""
+    chosen = select(upload_sessions).where(upload_sessions.c.repository_id == repository_id)
+    rows = tx.execute(tx.dialect.for_update(chosen.order_by(upload_sessions.c.id))).all()
+    return [_session(tx, row) for row in rows]
+
+
 def claim_session(tx: Transaction, session: UploadSession) -> UploadSession:
     """Become the session's only writer: writers of earlier epochs can change its row no more."""
     tx.execute(

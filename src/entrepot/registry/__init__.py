@@ -1,5 +1,6 @@
 """The protocol's uses: resolve, pull, push, mount, tag, list, delete."""
 
+from entrepot.registry.count_pulls import CountPulls
 from entrepot.registry.deletions import DeleteBlob, DeleteManifest, DeleteTag
 from entrepot.registry.finish_upload import FinishUpload
 from entrepot.registry.limits import UploadLimits
@@ -13,6 +14,7 @@ from entrepot.registry.uses import Uses
 __all__ = [
     "CancelUpload",
     "Condition",
+    "CountPulls",
     "DeleteBlob",
     "DeleteManifest",
     "DeleteTag",

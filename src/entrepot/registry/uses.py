@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from entrepot.metadata import HotReads
+from entrepot.registry.count_pulls import CountPulls
 from entrepot.registry.deletions import DeleteBlob, DeleteManifest, DeleteTag
 from entrepot.registry.finish_upload import FinishUpload
 from entrepot.registry.lists import ListReferrers, ListRepositories, ListTags
@@ -19,6 +20,7 @@ class Uses:
     hot: HotReads
     pull_manifest: PullManifest
     pull_blob: PullBlob
+    count_pulls: CountPulls
     start_upload: StartUpload
     write_upload: WriteUpload
     finish_upload: FinishUpload

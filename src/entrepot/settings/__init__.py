@@ -3,7 +3,7 @@
 from entrepot.settings.addresses import Address, DatabaseUrl
 from entrepot.settings.catalogue import Option, Written, is_masked, json_schema, options, value_of
 from entrepot.settings.layers import DEFAULT_ORIGIN, Loaded, load_settings
-from entrepot.settings.options import Anonymous, Form, LogLevel, MissingBlobs, Settings
+from entrepot.settings.options import Anonymous, Form, LogLevel, MissingBlobs, Settings, Untagged
 from entrepot.settings.problems import Problem, SettingsError
 from entrepot.settings.reachability import check_reachable
 
@@ -20,6 +20,7 @@ __all__ = [
     "Problem",
     "Settings",
     "SettingsError",
+    "Untagged",
     "Written",
     "check_reachable",
     "is_masked",

@@ -254,7 +254,7 @@ class Uploads(_Section):
     )
     lease: Duration = Field(
         default=timedelta(hours=24),
-        ge=timedelta(minutes=1),
+        ge=timedelta(seconds=1),
         le=timedelta(days=90),
         description="How long pushed content stays that no manifest or tag refers to; "
         "longer than the slowest push of a whole image.",

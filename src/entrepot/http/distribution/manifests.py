@@ -44,7 +44,10 @@ async def get_manifest(context: Context, request: Request, name: RepositoryName,
         caller, Action.PUSH, Resource.repository(name), found.access_version
     ):
         await context.uses.pull_manifest.keep(manifest)
-    content = b"" if request.method == "HEAD" else await context.uses.pull_manifest.content(manifest)
+    content = b""
+    if request.method != "HEAD":
+        content = await context.uses.pull_manifest.content(manifest)
+        context.uses.count_pulls.saw(found.repository, manifest, reference)
     return content_reply(
         request,
         Content(manifest.size, manifest.media_type, f'"{manifest.digest}"', in_memory(content)),

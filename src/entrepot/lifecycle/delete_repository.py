@@ -1,0 +1,91 @@
+"""Deleting a whole repository, with a plan first."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from entrepot.metadata import (
+    Actor,
+    Database,
+    RepositoryContent,
+    Transaction,
+    begin_removal,
+    links_of,
+    manifests_of,
+    record_audit,
+    remove_links,
+    remove_manifest,
+    remove_repository,
+    remove_sessions_of,
+    remove_tags_of,
+    repository_content,
+)
+from entrepot.oci import NameUnknown, RepositoryName
+
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPlan:
+    """What would go; ``content.own_size`` bytes come back once the collection has passed."""
+
+    name: RepositoryName
+    content: RepositoryContent
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRepository:
+    """Take a repository away with all its tags, manifests and uploads.
+
+    It is hidden from everybody in the first step and emptied in further ones; after a crash in between, the same
+    deletion again goes on where the first one stopped. Blobs that no other repository has are collected.
+    """
+
+    database: Database
+
+    async def plan(self, name: RepositoryName) -> RepositoryPlan:
+        """What the deletion would take away; raises NameUnknown."""
+        content = await self.database.read(lambda tx: repository_content(tx, name))
+        if content is None:
+            raise NameUnknown(name=name.text)
+        return RepositoryPlan(name, content)
+
+    async def __call__(self, actor: Actor, name: RepositoryName) -> RepositoryPlan:
+        """Delete, and say what there was; raises NameUnknown."""
+        plan = await self.plan(name)
+        number = plan.content.id
+
+        def begin(tx: Transaction) -> None:
+            begin_removal(tx, number)
+            remove_tags_of(tx, number)
+            remove_sessions_of(tx, number, name.text)
+            record_audit(tx, actor, "repository.delete", name.text, "")
+
+        await self.database.write(begin)
+        while await self.database.write(lambda tx: _remove_manifests(tx, number)):
+            pass
+        while await self.database.write(lambda tx: _remove_links(tx, number)):
+            pass
+        await self.database.write(lambda tx: _end(tx, number, name))
+        return plan
+
+
+def _remove_manifests(tx: Transaction, repository_id: int) -> int:
+    ids = manifests_of(tx, repository_id, _BATCH)
+    for number in ids:
+        remove_manifest(tx, repository_id, number, timedelta(0))
+    return len(ids)
+
+
+def _remove_links(tx: Transaction, repository_id: int) -> int:
+    links = links_of(tx, repository_id, _BATCH)
+    remove_links(tx, links)
+    return len(links)
+
+
+def _end(tx: Transaction, repository_id: int, name: RepositoryName) -> None:
+    """What came in by requests that had begun before the repository was hidden goes too."""
+    remove_tags_of(tx, repository_id)
+    remove_sessions_of(tx, repository_id, name.text)
+    while _remove_manifests(tx, repository_id) or _remove_links(tx, repository_id):
+        pass
+    remove_repository(tx, repository_id)

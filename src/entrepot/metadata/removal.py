@@ -1,0 +1,103 @@
+"""Taking a whole repository away, in steps that each end in a commit."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, distinct, exists, func, select, update
+
+from entrepot.metadata.blobs import bury_objects
+from entrepot.metadata.collection import LinkFacts, link_facts
+from entrepot.metadata.tables import (
+    blobs,
+    fallback_referrers,
+    manifests,
+    pins,
+    repositories,
+    repository_blobs,
+    tag_history,
+    tags,
+)
+from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.uploads import remove_session, sessions_of
+from entrepot.oci import RepositoryName
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryContent:
+    """What a repository holds; sizes in bytes, ``own_size`` of blobs that no other repository has."""
+
+    id: int
+    state: str
+    tags: int
+    manifests: int
+    blobs: int
+    size: int
+    own_size: int
+
+
+def repository_content(tx: Transaction, name: RepositoryName) -> RepositoryContent | None:
+    """What the repository holds, also while it is being deleted; None if there is none."""
+    found = tx.execute(
+        select(repositories.c.id, repositories.c.state).where(repositories.c.name == name.text)
+    ).one_or_none()
+    if found is None:
+        return None
+    others = repository_blobs.alias()
+    shared = exists().where(
+        others.c.blob_id == repository_blobs.c.blob_id, others.c.repository_id != repository_blobs.c.repository_id
+    )
+    linked = (
+        select(func.count(), func.coalesce(func.sum(blobs.c.size), 0))
+        .select_from(repository_blobs)
+        .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
+        .where(repository_blobs.c.repository_id == found.id)
+    )
+    count, size = tx.execute(linked).one()
+    _, own_size = tx.execute(linked.where(~shared)).one()
+    return RepositoryContent(
+        found.id,
+        found.state,
+        tx.execute(select(func.count(distinct(tags.c.name))).where(tags.c.repository_id == found.id)).scalar_one(),
+        tx.execute(select(func.count()).where(manifests.c.repository_id == found.id)).scalar_one(),
+        int(count),
+        int(size),
+        int(own_size),
+    )
+
+
+def begin_removal(tx: Transaction, repository_id: int) -> None:
+    """Hide the repository from everybody; nobody can push to it until it is gone."""
+    tx.execute(update(repositories).where(repositories.c.id == repository_id).values(state="deleting"))
+
+
+def remove_tags_of(tx: Transaction, repository_id: int) -> None:
+    """Remove all tags, their history, their fallback lists, and all pins."""
+    for table in (tags, tag_history, fallback_referrers, pins):
+        tx.execute(delete(table).where(table.c.repository_id == repository_id))
+
+
+def manifests_of(tx: Transaction, repository_id: int, at_most: int) -> list[int]:
+    """Up to ``at_most`` of the repository's manifests."""
+    chosen = select(manifests.c.id).where(manifests.c.repository_id == repository_id)
+    return list(tx.execute(chosen.order_by(manifests.c.id).limit(at_most)).scalars())
+
+
+def links_of(tx: Transaction, repository_id: int, at_most: int) -> list[LinkFacts]:
+    """Up to ``at_most`` of the repository's links."""
+    chosen = (
+        select(repository_blobs.c.repository_id, repository_blobs.c.blob_id)
+        .where(repository_blobs.c.repository_id == repository_id)
+        .limit(at_most)
+    )
+    return link_facts(tx, [tuple(row) for row in tx.execute(chosen)], lock=False)
+
+
+def remove_sessions_of(tx: Transaction, repository_id: int, repository: str) -> None:
+    """Remove the repository's upload sessions; their objects are deleted."""
+    for session in sessions_of(tx, repository_id):
+        bury_objects(tx, session.objects, tx.now, repository)
+        remove_session(tx, session)
+
+
+def remove_repository(tx: Transaction, repository_id: int) -> None:
+    """Delete the row of a repository that holds nothing any more; raises ForeignKeyViolation if it does."""
+    tx.execute(delete(repositories).where(repositories.c.id == repository_id))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrepot.http.observation import Observation, observation_of
+from entrepot.metadata import ConstraintViolation
 from entrepot.oci.errors import (
     BlobReferenced,
     BlobTooLarge,
@@ -240,6 +241,10 @@ def _answered(error: Exception, observation: Observation, *, begun: bool) -> Reg
         answer = error
         if begun or status_of(error) >= 500:  # ruff: ignore[magic-value-comparison]  statuses of the server's failures
             logger.warning(error.message, exc_info=error, extra={"code": error.code})
+    elif isinstance(error, ConstraintViolation):
+        # What the request relied on went while it ran, such as a repository that was deleted: it may ask again.
+        answer = Unavailable(reason="conflict")
+        logger.warning("a change met another one", exc_info=error)
     else:
         answer = RegistryError(request_id=observation.request_id)
         logger.error("unexpected error", exc_info=error)

@@ -10,6 +10,7 @@ from entrepot.metadata import (
     Transaction,
     begin_removal,
     links_of,
+    lock_repository,
     manifests_of,
     record_audit,
     remove_links,
@@ -83,7 +84,8 @@ def _remove_links(tx: Transaction, repository_id: int) -> int:
 
 
 def _end(tx: Transaction, repository_id: int, name: RepositoryName) -> None:
-    """What came in by requests that had begun before the repository was hidden goes too."""
+    """What came in by requests that had begun before the repository was hidden goes too; further ones wait."""
+    lock_repository(tx, repository_id)
     remove_tags_of(tx, repository_id)
     remove_sessions_of(tx, repository_id, name.text)
     while _remove_manifests(tx, repository_id) or _remove_links(tx, repository_id):

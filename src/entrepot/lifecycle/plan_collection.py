@@ -51,7 +51,7 @@ class PlanCollection:
         reviews = {review.key: review for review in due_reviews(tx, subject.queue, waits_until, at_most)}
         keys = list(reviews)
         for start in range(0, len(keys), _BATCH):
-            for facts in subject.facts(tx, keys[start : start + _BATCH], lock=False):
+            for facts in subject.facts(tx, keys[start : start + _BATCH]):
                 review = reviews[subject.key(facts)]
                 verdict = subject.judge(facts, review, self.policy, tx.now)
                 yield Planned(

@@ -26,6 +26,7 @@ from entrepot.metadata import (
     due_reviews,
     fail_review,
     link_facts,
+    lock_reviewed,
     manifest_facts,
     postpone_review,
     record_audit,
@@ -51,8 +52,8 @@ class Subject(Protocol[Facts]):
 
     queue: Queue
 
-    def facts(self, tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[Facts]:
-        """The facts of those keys that are there and, with ``lock``, that nobody else holds."""
+    def facts(self, tx: Transaction, keys: Collection[Key]) -> list[Facts]:
+        """The facts of those keys that are there."""
         ...
 
     def key(self, facts: Facts) -> Key:
@@ -73,9 +74,9 @@ class Manifests:
 
     queue = Queue.MANIFESTS
 
-    def facts(self, tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[ManifestFacts]:
+    def facts(self, tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts]:
         """Who refers to each."""
-        return manifest_facts(tx, keys, lock=lock)
+        return manifest_facts(tx, keys)
 
     def key(self, facts: ManifestFacts) -> Key:
         """Its number."""
@@ -97,9 +98,9 @@ class Links:
 
     queue = Queue.LINKS
 
-    def facts(self, tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[LinkFacts]:
+    def facts(self, tx: Transaction, keys: Collection[Key]) -> list[LinkFacts]:
         """Whether a manifest names the blob, and the lease."""
-        return link_facts(tx, keys, lock=lock)
+        return link_facts(tx, keys)
 
     def key(self, facts: LinkFacts) -> Key:
         """The numbers of repository and blob."""
@@ -119,9 +120,9 @@ class Blobs:
 
     queue = Queue.BLOBS
 
-    def facts(self, tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[BlobFacts]:
+    def facts(self, tx: Transaction, keys: Collection[Key]) -> list[BlobFacts]:
         """Whether a repository has it."""
-        return blob_facts(tx, keys, lock=lock)
+        return blob_facts(tx, keys)
 
     def key(self, facts: BlobFacts) -> Key:
         """Its number."""
@@ -180,7 +181,7 @@ class ReviewBatch:
             raise
         except ForeignKeyViolation:
             # It is in use; whatever ends that use queues it again.
-            await self.database.write(lambda tx: drop_reviews(tx, subject.queue, [key]))
+            await self.database.write(lambda tx: self._drop(tx, subject.queue, key))
             return Reviewed(decided=1)
         except Exception as error:
             logger.exception("a review failed", extra={"queue": subject.queue.value, "key": list(key)})
@@ -199,25 +200,28 @@ class ReviewBatch:
         if not keys:
             return Reviewed()
         queue, now = subject.queue, self.clock.steady(tx.now)
-        found = {subject.key(facts): facts for facts in subject.facts(tx, keys, lock=True)}
-        due = reviews_of(tx, queue, found, self._waits_until(tx))
+        due = reviews_of(tx, queue, lock_reviewed(tx, queue, keys), self._waits_until(tx))
+        found = {subject.key(facts): facts for facts in subject.facts(tx, [review.key for review in due])}
         gone: list[Facts] = []
-        done: list[Key] = []
+        done: list[Review] = []
         for review in due:
             verdict = subject.judge(found[review.key], review, self.policy, now)
             if verdict.outcome is Outcome.COLLECT:
                 gone.append(found[review.key])
             elif verdict.outcome is Outcome.KEEP:
-                done.append(review.key)
+                done.append(review)
             else:
                 until = PARKED if verdict.until is None else verdict.until - self.policy.review_after
-                postpone_review(tx, queue, review.key, until)
-        if gone:
-            subject.remove(tx, gone, self.policy)
+                postpone_review(tx, queue, review, until)
         drop_reviews(tx, queue, done)
+        if gone:  # last, because it queues what it has kept
+            subject.remove(tx, gone, self.policy)
         return Reviewed(len(due), len(gone))
 
+    def _drop(self, tx: Transaction, queue: Queue, key: Key) -> None:
+        drop_reviews(tx, queue, reviews_of(tx, queue, [key], self._waits_until(tx)))
+
     def _fail(self, tx: Transaction, queue: Queue, key: Key, reason: str) -> None:
-        for review in reviews_of(tx, queue, [key], tx.now):
+        for review in reviews_of(tx, queue, [key], self._waits_until(tx)):
             pause = min(_FIRST_PAUSE * 2 ** min(review.attempts, 16), _LONGEST_PAUSE)
-            fail_review(tx, queue, key, tx.now + pause - self.policy.review_after, reason)
+            fail_review(tx, queue, review, tx.now + pause - self.policy.review_after, reason)

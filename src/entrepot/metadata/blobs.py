@@ -98,9 +98,12 @@ def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest,
     )
 
 
-def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> None:
-    """Keep an unreferenced link for another ``lease``; nothing happens to one that manifests refer to."""
-    tx.execute(
+def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> bool:
+    """Keep an unreferenced link for another ``lease``; nothing happens to one that manifests refer to.
+
+    False if there is no such link any more.
+    """
+    extended = tx.execute(
         update(repository_blobs)
         .where(
             repository_blobs.c.repository_id == repository_id,
@@ -111,7 +114,8 @@ def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: 
             ),
         )
         .values(lease_until=tx.now + lease)
-    )
+    ).rowcount
+    return bool(extended) or link_is_referenced(tx, repository_id, blob_id)
 
 
 def renew_links_of(tx: Transaction, manifest_id: int, lease: timedelta) -> None:

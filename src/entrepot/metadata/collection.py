@@ -1,7 +1,8 @@
 """What the collection asks of the rows: who is due, who still refers to it, and its removal.
 
-Rows under review are locked before anybody is asked whether they are in use, and rows that others hold just now are
-left for later: so neither waits for the other, and no new reference is overlooked.
+What is under review is locked before anybody is asked whether it is in use, and what others hold just now is left for
+later: so neither waits for the other, and no new reference is overlooked. A row of a queue is read before the facts and
+changed only if it is still the same, so an event that comes meanwhile is not lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -63,6 +64,7 @@ class Queue(StrEnum):
     BLOBS = "blobs"
 
 
+_SUBJECTS = {Queue.MANIFESTS: manifests, Queue.LINKS: repository_blobs, Queue.BLOBS: blobs}
 _TABLES = {Queue.MANIFESTS: manifest_reviews, Queue.LINKS: link_reviews, Queue.BLOBS: blob_reviews}
 
 
@@ -170,25 +172,25 @@ def queue_totals(tx: Transaction, queue: Queue) -> QueueTotals:
     return QueueTotals(int(row[0]), int(row[1]), int(row[2]), row[3])
 
 
-def drop_reviews(tx: Transaction, queue: Queue, keys: Collection[Key]) -> None:
-    """Take rows out of the queue."""
+def drop_reviews(tx: Transaction, queue: Queue, reviews: Collection[Review]) -> None:
+    """Take rows out of the queue, except those that an event has changed since they were read."""
+    if reviews:
+        table = _TABLES[queue]
+        tx.execute(delete(table).where(_is_unchanged(table, reviews)))
+
+
+def postpone_review(tx: Transaction, queue: Queue, review: Review, waits_from: datetime) -> None:
+    """Let a row wait from that instant, unless an event has changed it since it was read."""
     table = _TABLES[queue]
-    if keys:
-        tx.execute(delete(table).where(_is_one_of(table, keys)))
+    tx.execute(update(table).where(_is_unchanged(table, [review])).values(waits_from=waits_from))
 
 
-def postpone_review(tx: Transaction, queue: Queue, key: Key, waits_from: datetime) -> None:
-    """Let a row wait from that instant."""
-    table = _TABLES[queue]
-    tx.execute(update(table).where(_is_one_of(table, [key])).values(waits_from=waits_from))
-
-
-def fail_review(tx: Transaction, queue: Queue, key: Key, waits_from: datetime, error: str) -> None:
+def fail_review(tx: Transaction, queue: Queue, review: Review, waits_from: datetime, error: str) -> None:
     """Record that a review failed, and let it wait from that instant before the next attempt."""
     table = _TABLES[queue]
     tx.execute(
         update(table)
-        .where(_is_one_of(table, [key]))
+        .where(_is_unchanged(table, [review]))
         .values(waits_from=waits_from, attempts=table.c.attempts + 1, last_error=error)
     )
 
@@ -198,9 +200,16 @@ def resume_parked(tx: Transaction) -> None:
     tx.execute(update(manifest_reviews).where(manifest_reviews.c.waits_from >= PARKED).values(waits_from=tx.now))
 
 
-def manifest_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[ManifestFacts]:
-    """What decides on these manifests; with ``lock`` only of those that nobody else holds, locked until commit."""
-    chosen = _lock(tx, manifests, keys) if lock else keys
+def lock_reviewed(tx: Transaction, queue: Queue, keys: Collection[Key]) -> list[Key]:
+    """Lock what the rows are about until commit; returns the keys of those that nobody else holds."""
+    table = _SUBJECTS[queue]
+    columns = _key_of(table)
+    statement = select(*columns).where(_is_one_of(table, keys)).order_by(*columns)
+    return [tuple(row) for row in tx.execute(tx.dialect.for_update(statement, skip_locked=True))]
+
+
+def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts]:
+    """What decides on these manifests."""
     subjects = manifests.alias()
     statement = (
         select(
@@ -226,7 +235,7 @@ def manifest_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> lis
             .label("last_pulled_at"),
         )
         .join(repositories, repositories.c.id == manifests.c.repository_id)
-        .where(_is_one_of(manifests, chosen))
+        .where(_is_one_of(manifests, keys))
         .order_by(manifests.c.id)
     )
     return [
@@ -249,9 +258,8 @@ def manifest_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> lis
     ]
 
 
-def link_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[LinkFacts]:
-    """What decides on these links; ``lock`` as for manifests."""
-    chosen = _lock(tx, repository_blobs, keys) if lock else keys
+def link_facts(tx: Transaction, keys: Collection[Key]) -> list[LinkFacts]:
+    """What decides on these links."""
     statement = (
         select(
             repository_blobs.c.repository_id,
@@ -269,7 +277,7 @@ def link_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[Li
         )
         .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
         .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
-        .where(_is_one_of(repository_blobs, chosen))
+        .where(_is_one_of(repository_blobs, keys))
     )
     return [
         LinkFacts(
@@ -279,9 +287,8 @@ def link_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[Li
     ]
 
 
-def blob_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[BlobFacts]:
-    """What decides on these blobs; ``lock`` as for manifests."""
-    chosen = _lock(tx, blobs, keys) if lock else keys
+def blob_facts(tx: Transaction, keys: Collection[Key]) -> list[BlobFacts]:
+    """What decides on these blobs."""
     statement = (
         select(
             blobs.c.id,
@@ -291,7 +298,7 @@ def blob_facts(tx: Transaction, keys: Collection[Key], *, lock: bool) -> list[Bl
             exists().where(repository_blobs.c.blob_id == blobs.c.id).label("linked"),
         )
         .join(blob_reviews, blob_reviews.c.blob_id == blobs.c.id)
-        .where(_is_one_of(blobs, chosen))
+        .where(_is_one_of(blobs, keys))
     )
     return [BlobFacts(row.id, row.repository, row.digest, row.size, bool(row.linked)) for row in tx.execute(statement)]
 
@@ -323,12 +330,6 @@ def remove_blobs(tx: Transaction, gone: Sequence[BlobFacts], delete_after: datet
     tx.execute(delete(blobs).where(blobs.c.id.in_(names)))
 
 
-def _lock(tx: Transaction, table: Table, keys: Collection[Key]) -> list[Key]:
-    columns = _key_of(table)
-    statement = select(*columns).where(_is_one_of(table, keys)).order_by(*columns)
-    return [tuple(row) for row in tx.execute(tx.dialect.for_update(statement, skip_locked=True))]
-
-
 def _key_of(table: Table) -> list[ColumnElement[int]]:
     return list(table.primary_key)
 
@@ -338,6 +339,11 @@ def _is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     if len(columns) == 1:
         return columns[0].in_([key[0] for key in keys])
     return tuple_(*columns).in_(list(keys))
+
+
+def _is_unchanged(table: Table, reviews: Collection[Review]) -> ColumnElement[bool]:
+    seen = [(*review.key, review.event_at, review.waits_from) for review in reviews]
+    return tuple_(*_key_of(table), table.c.event_at, table.c.waits_from).in_(seen)
 
 
 def _same_digest(table: Table, manifest: FromClause) -> ColumnElement[bool]:

@@ -114,11 +114,15 @@ def store_manifest(
             return StoredManifest(*there)
 
 
-def extend_manifest_lease(tx: Transaction, manifest_id: int, lease: timedelta) -> None:
-    """Keep an unreferenced manifest for another ``lease``; nothing happens to one with a tag or a parent."""
-    tx.execute(
+def extend_manifest_lease(tx: Transaction, manifest_id: int, lease: timedelta) -> bool:
+    """Keep an unreferenced manifest for another ``lease``; nothing happens to one with a tag or a parent.
+
+    False if there is no such manifest any more.
+    """
+    extended = tx.execute(
         update(manifests).where(manifests.c.id == manifest_id, ~_is_referenced()).values(lease_until=tx.now + lease)
-    )
+    ).rowcount
+    return bool(extended) or manifest_is_referenced(tx, manifest_id)
 
 
 def manifest_is_referenced(tx: Transaction, manifest_id: int) -> bool:

@@ -88,7 +88,7 @@ def links_of(tx: Transaction, repository_id: int, at_most: int) -> list[LinkFact
         .where(repository_blobs.c.repository_id == repository_id)
         .limit(at_most)
     )
-    return link_facts(tx, [tuple(row) for row in tx.execute(chosen)], lock=False)
+    return link_facts(tx, [tuple(row) for row in tx.execute(chosen)])
 
 
 def remove_sessions_of(tx: Transaction, repository_id: int, repository: str) -> None:

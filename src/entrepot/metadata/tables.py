@@ -20,9 +20,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-from entrepot.metadata.types import DigestType, InstantType, byte_ordered_text
+from entrepot.metadata.types import DigestType, InstantType, byte_ordered_text, row_number
 
 EVERY_PROJECT = 1  # the row `*`: what holds for all projects, and repositories outside any
 DEFAULT_STORE = 1
@@ -36,11 +35,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-def _row_number() -> TypeEngine[int]:
-    """A 64-bit row number that SQLite, too, makes by itself, and with AUTOINCREMENT never gives again."""
-    return BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _actor(prefix: str) -> list[Column[str]]:
@@ -60,7 +54,7 @@ versions = Table(
 stores = Table(
     "stores",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
@@ -69,7 +63,7 @@ stores = Table(
 projects = Table(
     "projects",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("created_at", InstantType, nullable=False),
@@ -80,7 +74,7 @@ projects = Table(
 repositories = Table(
     "repositories",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False, index=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("kind", Text, CheckConstraint("kind IN ('hosted', 'proxy', 'mirror')", name="kind"), nullable=False),
@@ -93,7 +87,7 @@ repositories = Table(
 blobs = Table(
     "blobs",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("digest", DigestType, nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("state", Text, CheckConstraint("state IN ('stored', 'remote', 'damaged')", name="state"), nullable=False),
@@ -127,7 +121,7 @@ repository_blobs = Table(
 manifests = Table(
     "manifests",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("digest", DigestType, nullable=False),
     Column("media_type", Text, nullable=False),
@@ -224,7 +218,7 @@ tags = Table(
 tag_history = Table(
     "tag_history",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("tag", byte_ordered_text(), nullable=False),
     Column("from_digest", DigestType),
@@ -239,7 +233,7 @@ tag_history = Table(
 pins = Table(
     "pins",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("digest", DigestType, nullable=False),
@@ -311,7 +305,7 @@ dead_objects = Table(
 users = Table(
     "users",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("password_hash", Text),
@@ -333,7 +327,7 @@ signing_keys = Table(
 subscribers = Table(
     "subscribers",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False, unique=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
@@ -344,7 +338,7 @@ subscribers = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("event_id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("payload", Text, nullable=False),
@@ -367,7 +361,7 @@ deliveries = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("at", InstantType, nullable=False, index=True),
     *_actor("actor"),
     Column("action", Text, nullable=False),

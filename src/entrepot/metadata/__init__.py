@@ -20,6 +20,7 @@ from entrepot.metadata.blobs import (
 )
 from entrepot.metadata.dialect import Dialect
 from entrepot.metadata.job_runs import (
+    LOG_LINES_KEPT,
     Claim,
     JobLine,
     Standing,
@@ -124,6 +125,7 @@ from entrepot.metadata.users import (
 __all__ = [
     "ATTEMPTS",
     "DEFAULT_STORE",
+    "LOG_LINES_KEPT",
     "Actor",
     "BlobKey",
     "Claim",

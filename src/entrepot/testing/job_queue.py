@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from entrepot.metadata import (
+    LOG_LINES_KEPT,
     Claim,
     Database,
     Job,
@@ -45,7 +46,6 @@ from entrepot.metadata import (
     trim_jobs,
     work_is_waiting,
 )
-from entrepot.metadata.job_runs import LOG_LINES_KEPT
 from entrepot.metadata.job_tables import job_log, jobs
 
 HOUR = timedelta(hours=1)

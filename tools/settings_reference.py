@@ -40,6 +40,7 @@ _ENGLISH_SECTIONS: Final = {
     "lists": "Lists",
     "http": "Connections",
     "storage": "Storage",
+    "jobs": "Jobs",
     "log": "Log",
     "tls": "TLS",
 }
@@ -108,6 +109,7 @@ _CHINESE_SECTIONS: Final = {
     "lists": "列表",
     "http": "连接",
     "storage": "存储",
+    "jobs": "后台任务",
     "log": "日志",
     "tls": "TLS",
 }
@@ -164,6 +166,12 @@ _CHINESE_SENTENCES: Final = {
     "http.connections_at_most": "每个工作进程最多打开的连接数;再多的连接会得到 503。",
     "storage.reserve": "可用空间低于此值时拒绝上传(507),以便数据库仍可写入。",
     "storage.allow_network_filesystem": "即使 SQLite 数据库位于网络文件系统上也启动;那里的锁可能不可靠。",
+    "jobs.in_serve": "`entrepot serve` 是否同时运行任务工作进程;`--no-worker` 表示否,"
+    "适用于另行运行 `entrepot worker` 的情况。",
+    "jobs.concurrency": "一个工作进程同时运行的任务数。",
+    "jobs.poll_interval": "工作进程每隔多久查看是否有到期的任务。",
+    "jobs.lease": "工作进程失去音讯多久之后,它的任务由其他工作进程重新开始。",
+    "jobs.history": "已结束的任务及其日志可以查看多久。",
     "log.level": "从哪个级别开始记录事件。",
     "tls.certificate": "PEM 格式的证书链文件,服务器自身的证书在最前。",
     "tls.key": "PEM 格式的证书私钥文件。",

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+import signal
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +24,31 @@ from entrepot.access import (
     ensure_admin,
     load_signing_keys,
 )
+from entrepot.http import logs as logging_setup
 from entrepot.http.addresses import Addresses
 from entrepot.http.distribution import Context, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
+from entrepot.http.logs import Logs
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import Gauge, ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken
-from entrepot.metadata import Database, count_uploads, open_database, upgrade
+from entrepot.http.workers import Report, stop_with_parent
+from entrepot.jobs import JobKind, Worker, trim_kind
+from entrepot.metadata import (
+    Database,
+    DatabaseUnsuitable,
+    JobState,
+    count_jobs,
+    count_uploads,
+    open_database,
+    upgrade,
+)
+from entrepot.oci import StorageFull, Unavailable
 from entrepot.registry import (
     CancelUpload,
     DeleteBlob,
@@ -143,6 +157,62 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
     )
 
 
+def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[JobKind]:  # ruff: ignore[unused-function-argument]  for kinds that work on content
+    """Every kind of job there is."""
+    return [trim_kind(database, settings.jobs.history)]
+
+
+@asynccontextmanager
+async def queue_of(settings: Settings) -> AsyncGenerator[tuple[Database, dict[str, JobKind]]]:
+    """The database with its queue, and the kinds of jobs by name; raises DatabaseUnsuitable, Unavailable."""
+    async with AsyncExitStack() as stack:
+        database, store = _open_data(settings, stack)
+        yield database, {kind.name: kind for kind in job_kinds(settings, database, store)}
+
+
+def run_worker(settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+    """Run what is queued until SIGTERM or SIGINT, then hand back what is in progress; ``ready`` says that it begins.
+
+    Raises DatabaseUnsuitable, Unavailable before that.
+    """
+    asyncio.run(_run_worker(settings, ready))
+
+
+async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        database, store = _open_data(settings, stack)
+        given = settings.jobs
+        worker = Worker(
+            database,
+            job_kinds(settings, database, store),
+            poll_interval=given.poll_interval,
+            concurrency=given.concurrency,
+            lease=given.lease,
+        )
+        ready()
+        await worker.run(stop)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """The life of a process that runs jobs beside a server; itself only values, so that it can be sent there."""
+
+    settings: Settings
+    logs: Logs
+
+    def __call__(self, report: Report) -> None:
+        """Run jobs until a signal, or until the server is gone."""
+        stop_with_parent()
+        logging_setup.configure(self.logs)
+        try:
+            run_worker(self.settings, report.ready)
+        except (DatabaseUnsuitable, StorageFull, Unavailable) as error:
+            report.failed(str(error))
+
+
 @dataclass(frozen=True, slots=True)
 class AppFactory:
     """Makes the ASGI application inside a worker process; itself only values, so that it can be sent there."""
@@ -164,10 +234,7 @@ class AppFactory:
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]:
     """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
-    database = open_database(settings.database.reveal())
-    stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
-    stack.push_async_callback(store.close)
+    database, store = _open_data(settings, stack)
     passwords = Passwords()
     stack.callback(passwords.close)
 
@@ -184,12 +251,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     async def may_read_metrics(request: Request) -> None:
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
-    async def open_uploads() -> float:
-        return await database.read(count_uploads)
-
     metrics = Metrics()
     checks = {"database": database.ping, "storage": store.probe}
-    gauges = [Gauge("entrepot_open_uploads", "Upload sessions that are open.", open_uploads)]
+    gauges = _gauges(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)
     lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
     site = Site(
@@ -205,6 +269,33 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
             ops_app(checks=checks, metrics=metrics, gauges=gauges), limits=limits, metrics=metrics, proxies=proxies
         ),
     }
+
+
+def _open_data(settings: Settings, stack: AsyncExitStack) -> tuple[Database, FilesystemBlobStore]:
+    """Open database and store for as long as ``stack`` lives."""
+    database = open_database(settings.database.reveal())
+    stack.push_async_callback(database.close)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    stack.push_async_callback(store.close)
+    return database, store
+
+
+def _gauges(database: Database, kinds: Sequence[str]) -> list[Gauge]:
+    """What is counted in the database when somebody asks."""
+
+    async def open_uploads() -> float:
+        return await database.read(count_uploads)
+
+    async def jobs() -> dict[tuple[str, ...], float]:
+        shown = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
+        found = await database.read(count_jobs)
+        counted = {(kind, state): 0 for kind in kinds for state in shown} | found
+        return {(kind, state): number for (kind, state), number in counted.items() if state in shown}
+
+    return [
+        Gauge("entrepot_open_uploads", "Upload sessions that are open.", open_uploads),
+        Gauge("entrepot_jobs", "Jobs that are queued, running, or failed lately.", jobs, ("kind", "state")),
+    ]
 
 
 def _make_store_directory(settings: Settings) -> None:

@@ -16,6 +16,8 @@ _COMMANDS: Final = {
     "settings": LazyCommand(
         "entrepot.cli.server.settings", "settings", "Show and check the server's settings.", "server"
     ),
+    "worker": LazyCommand("entrepot.cli.server.worker", "worker", "Run queued jobs without a server.", "server"),
+    "jobs": LazyCommand("entrepot.cli.server.jobs", "jobs", "Show, start and cancel jobs.", "server"),
     "db": LazyCommand("entrepot.cli.server.db", "db", "Upgrade and check the server's database.", "server"),
 }
 

@@ -52,6 +52,7 @@ class Worker:
 
         A database that does not answer is asked again, ever more seldom.
         """
+        logger.info("worker begins", extra={"runner": self.runner, "kinds": list(self._kinds)})
         running: set[asyncio.Task[None]] = set()
         failures = 0
         async with asyncio.TaskGroup() as group:

@@ -386,6 +386,34 @@ class Storage(_Section):
     )
 
 
+class Jobs(_Section):
+    """Work that is done later, by a worker beside the server."""
+
+    in_serve: Annotated[Switch, Mark.FLAG] = Field(
+        default=True,
+        description="Whether `entrepot serve` runs a worker; `--no-worker` says no, for where `entrepot worker` does.",
+    )
+    concurrency: Count = Field(default=2, ge=1, le=64, description="How many jobs a worker runs at a time.")
+    poll_interval: Duration = Field(
+        default=timedelta(seconds=2),
+        ge=timedelta(milliseconds=50),
+        le=timedelta(minutes=5),
+        description="How often a worker looks for jobs that are due.",
+    )
+    lease: Duration = Field(
+        default=timedelta(seconds=60),
+        ge=timedelta(seconds=2),
+        le=timedelta(hours=1),
+        description="How long after a worker was last heard of others begin its jobs anew.",
+    )
+    history: Duration = Field(
+        default=timedelta(days=14),
+        ge=timedelta(),
+        le=timedelta(days=3650),
+        description="How long jobs that ended can still be looked at, with their logs.",
+    )
+
+
 class Log(_Section):
     """The log."""
 
@@ -463,6 +491,7 @@ class Settings(_Section):
     lists: Lists = Lists()
     http: Http = Http()
     storage: Storage = Storage()
+    jobs: Jobs = Jobs()
     log: Log = Log()
     tls: Tls = Tls()
 

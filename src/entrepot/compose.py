@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+import signal
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
@@ -24,17 +26,21 @@ from entrepot.access import (
     ensure_admin,
     load_signing_keys,
 )
+from entrepot.http import logs as logging_setup
 from entrepot.http.addresses import Addresses
 from entrepot.http.distribution import Context, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
+from entrepot.http.logs import Logs
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import Gauge, ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken
+from entrepot.http.workers import Report, stop_with_parent
+from entrepot.jobs import JobKind, ScheduleInvalid, Worker, collect_kind, next_run, sweep_kind, trim_kind
 from entrepot.lifecycle import (
     Clock,
     CollectGarbage,
@@ -49,7 +55,16 @@ from entrepot.lifecycle import (
     ReviewBatch,
     SweepStore,
 )
-from entrepot.metadata import Database, count_uploads, open_database, upgrade
+from entrepot.metadata import (
+    Database,
+    DatabaseUnsuitable,
+    JobState,
+    count_jobs,
+    count_uploads,
+    open_database,
+    upgrade,
+)
+from entrepot.oci import StorageFull, Unavailable
 from entrepot.registry import (
     CancelUpload,
     CountPulls,
@@ -90,11 +105,21 @@ def prepare(settings: Settings) -> Prepared:
     """Make the store's directory, bring the database to this program's schema, see to the first admin.
 
     To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing,
-    PasswordFileUnusable, Unavailable, SealInvalid.
+    PasswordFileUnusable, Unavailable, SealInvalid, ScheduleInvalid.
     """
+    _check_schedules(settings)
     _make_store_directory(settings)
     upgrade(settings.database.reveal())
     return asyncio.run(_prepare(settings))
+
+
+def _check_schedules(settings: Settings) -> None:
+    schedules = {"gc.schedule": settings.gc.schedule, "gc.sweep_schedule": settings.gc.sweep_schedule}
+    for key, schedule in schedules.items():
+        try:
+            next_run(schedule, None, datetime.now(UTC))
+        except ScheduleInvalid as error:
+            raise ScheduleInvalid(f"{key}: {error}") from error
 
 
 async def _prepare(settings: Settings) -> Prepared:
@@ -160,6 +185,67 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
     )
 
 
+def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[JobKind]:
+    """Every kind of job there is."""
+    collection = collection_of(settings, database, store)
+    return [
+        trim_kind(database, settings.jobs.history),
+        collect_kind(collection.collect_garbage, settings.gc.schedule),
+        sweep_kind(collection.sweep_store, settings.gc.sweep_schedule),
+    ]
+
+
+@asynccontextmanager
+async def queue_of(settings: Settings) -> AsyncGenerator[tuple[Database, dict[str, JobKind]]]:
+    """The database with its queue, and the kinds of jobs by name; raises DatabaseUnsuitable, Unavailable."""
+    async with AsyncExitStack() as stack:
+        database, store = _open_data(settings, stack)
+        yield database, {kind.name: kind for kind in job_kinds(settings, database, store)}
+
+
+def run_worker(settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+    """Run what is queued until SIGTERM or SIGINT, then hand back what is in progress; ``ready`` says that it begins.
+
+    Raises DatabaseUnsuitable, Unavailable before that.
+    """
+    asyncio.run(_run_worker(settings, ready))
+
+
+async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        database, store = _open_data(settings, stack)
+        given = settings.jobs
+        worker = Worker(
+            database,
+            job_kinds(settings, database, store),
+            poll_interval=given.poll_interval,
+            concurrency=given.concurrency,
+            lease=given.lease,
+        )
+        ready()
+        await worker.run(stop)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """The life of a process that runs jobs beside a server; itself only values, so that it can be sent there."""
+
+    settings: Settings
+    logs: Logs
+
+    def __call__(self, report: Report) -> None:
+        """Run jobs until a signal, or until the server is gone."""
+        stop_with_parent()
+        logging_setup.configure(self.logs)
+        try:
+            run_worker(self.settings, report.ready)
+        except (DatabaseUnsuitable, StorageFull, Unavailable) as error:
+            report.failed(str(error))
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """What looks after content over time, over one database and one store."""
@@ -202,13 +288,9 @@ def collection_of(settings: Settings, database: Database, store: BlobStore) -> C
 @asynccontextmanager
 async def opened_collection(settings: Settings) -> AsyncGenerator[Collection]:
     """The collection over the database and store of these settings, also beside a running server."""
-    database = open_database(settings.database.reveal())
-    store = _open_store(settings)
-    try:
+    async with AsyncExitStack() as stack:
+        database, store = _open_data(settings, stack)
         yield collection_of(settings, database, store)
-    finally:
-        await store.close()
-        await database.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +314,7 @@ class AppFactory:
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]:
     """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
-    database = open_database(settings.database.reveal())
-    stack.push_async_callback(database.close)
-    store = _open_store(settings)
-    stack.push_async_callback(store.close)
+    database, store = _open_data(settings, stack)
     passwords = Passwords()
     stack.callback(passwords.close)
 
@@ -255,12 +334,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     async def may_read_metrics(request: Request) -> None:
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
-    async def open_uploads() -> float:
-        return await database.read(count_uploads)
-
     metrics = Metrics()
     checks = {"database": database.ping, "storage": store.probe}
-    gauges = [Gauge("entrepot_open_uploads", "Upload sessions that are open.", open_uploads)]
+    gauges = _gauges(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)
     lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
     site = Site(
@@ -285,6 +361,67 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
+def _open_data(settings: Settings, stack: AsyncExitStack) -> tuple[Database, FilesystemBlobStore]:
+    """Open database and store for as long as ``stack`` lives."""
+    database = open_database(settings.database.reveal())
+    stack.push_async_callback(database.close)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    stack.push_async_callback(store.close)
+    return database, store
+
+
+def _gauges(database: Database, kinds: Sequence[str]) -> list[Gauge]:
+    """What is counted in the database when somebody asks."""
+
+    async def open_uploads() -> float:
+        return await database.read(count_uploads)
+
+    async def jobs() -> dict[tuple[str, ...], float]:
+        shown = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
+        found = await database.read(count_jobs)
+        counted = {(kind, state): 0 for kind in kinds for state in shown} | found
+        return {(kind, state): number for (kind, state), number in counted.items() if state in shown}
+
+    return [
+        *_collection_gauges(ReadCollectionStatus(database)),
+        Gauge("entrepot_open_uploads", "Upload sessions that are open.", open_uploads),
+        Gauge("entrepot_jobs", "Jobs that are queued, running, or failed lately.", jobs, ("kind", "state")),
+    ]
+
+
+def _collection_gauges(status: ReadCollectionStatus) -> list[Gauge]:
+    """How the collection stands."""
+
+    async def rows() -> dict[tuple[str, ...], float]:
+        found = await status()
+        return {
+            (queue.value, state): number
+            for queue, totals in found.queues.items()
+            for state, number in (("waiting", totals.waiting), ("parked", totals.parked), ("failing", totals.failing))
+        }
+
+    async def oldest() -> dict[tuple[str, ...], float]:
+        found = await status()
+        return {
+            (queue.value,): 0.0 if totals.oldest is None else max(0.0, (found.at - totals.oldest).total_seconds())
+            for queue, totals in found.queues.items()
+        }
+
+    async def dead() -> dict[tuple[str, ...], float]:
+        found = await status()
+        return {("waiting",): found.dead_objects, ("refused",): found.refused_objects}
+
+    async def reclaimed() -> float:
+        return (await status()).reclaimed_bytes
+
+    return [
+        Gauge("entrepot_gc_reviews", "Rows in the queues of the collection.", rows, ("queue", "state")),
+        Gauge("entrepot_gc_oldest_seconds", "How long the first row of a queue has waited.", oldest, ("queue",)),
+        Gauge("entrepot_gc_dead_objects", "Objects whose bytes are to be deleted.", dead, ("state",)),
+        Gauge("entrepot_gc_reclaimed_bytes", "Bytes that the collection has freed.", reclaimed),
+    ]
+
+
 def _make_store_directory(settings: Settings) -> None:
     """Make the directory, its entry durable before any object in it counts."""
     _store_directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -293,10 +430,6 @@ def _make_store_directory(settings: Settings) -> None:
         os.fsync(parent)
     finally:
         os.close(parent)
-
-
-def _open_store(settings: Settings) -> FilesystemBlobStore:
-    return FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
 
 
 def _store_directory(settings: Settings) -> Path:

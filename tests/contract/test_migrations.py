@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, create_engine, inspect
 
 from entrepot.metadata import (
@@ -22,13 +24,14 @@ from entrepot.metadata import (
     SchemaNewer,
     SchemaOlder,
     ServerTooOld,
+    enqueue,
     open_database,
     schema,
 )
 from entrepot.metadata.postgresql_connection import raise_unsuitable
 from entrepot.metadata.tables import DEFAULT_STORE, EVERY_PROJECT, metadata, projects, stores, versions
 from entrepot.oci import Unavailable
-from entrepot.testing.database import add_project
+from entrepot.testing.database import add_project, has_project
 from harness.postgresql import PostgresqlServer
 
 PROCESSES = 4
@@ -206,10 +209,45 @@ def test_an_older_schema_is_refused(new_database: NewDatabase, monkeypatch: pyte
     """A program with a later revision refuses this one's schema and names the command (its head is moved on here)."""
     url = new_database()
     schema.upgrade(url)
-    monkeypatch.setattr(schema, "head", lambda: "0002")
+    monkeypatch.setattr(schema, "head", lambda: "9999")
 
     with pytest.raises(SchemaOlder, match="entrepot db upgrade"):
         open_database(url)
+
+
+async def test_rows_of_the_first_schema_are_kept(new_database: NewDatabase) -> None:
+    """A database of the first revision is refused, then upgraded: what was in it is there, and jobs can be enqueued."""
+    url = new_database()
+    upgrade_to(url, "0001")
+    assert schema.current(url) == "0001"
+    assert "jobs" not in shape_of(url)
+    with pytest.raises(SchemaOlder):
+        open_database(url)
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        connection.execute(projects.insert().values(uid="u", name="kept", created_at=datetime.now(UTC)))
+    engine.dispose()
+
+    schema.upgrade(url)
+
+    database = open_database(url)
+    try:
+        assert await database.read(lambda tx: has_project(tx, "kept"))
+        assert await database.write(lambda tx: enqueue(tx, "work")) == (1, True)
+    finally:
+        await database.close()
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    """Bring a database to an earlier revision than the newest, as an earlier program did."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
 
 
 def test_check_finds_a_missing_row(new_database: NewDatabase) -> None:

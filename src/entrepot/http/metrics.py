@@ -1,10 +1,11 @@
 """The numbers that Prometheus collects, over all worker processes."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -23,6 +24,20 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """From a cached manifest to a blob of many gigabytes over a slow line."""
+
+
+Measured: TypeAlias = float | Mapping[tuple[str, ...], float]
+"""A number, or one for each combination of labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a gauge showed when it was read."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...]
+    value: Measured
 
 
 class Metrics:
@@ -88,25 +103,28 @@ class Metrics:
         if isinstance(error, StorageFull | Unavailable | ContentDamaged):
             self._store_errors.labels(type(error).__name__).inc()
 
-    def exposition(self, gauges: Mapping[str, tuple[str, float]]) -> bytes:
-        """Everything in Prometheus' text format; ``gauges`` are names with help and value, read for this answer.
+    def exposition(self, readings: Iterable[Reading]) -> bytes:
+        """Everything in Prometheus' text format, with the gauges that were read for this answer.
 
         Blocks for the files of the other workers: call it in a thread.
         """
         scraped = CollectorRegistry()
-        for name, (documentation, value) in gauges.items():
-            scraped.register(_Reading(name, documentation, value))
+        for reading in readings:
+            scraped.register(_Read(reading))
         if shared_directory() is None:
             return generate_latest(self._registry) + generate_latest(scraped)
         MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
         return generate_latest(scraped)
 
 
-class _Reading(Collector):
+class _Read(Collector):
     """A gauge whose value was read for one answer."""
 
-    def __init__(self, name: str, documentation: str, value: float) -> None:
-        self._family = GaugeMetricFamily(name, documentation, value=value)
+    def __init__(self, reading: Reading) -> None:
+        self._family = family = GaugeMetricFamily(reading.name, reading.documentation, labels=reading.labels)
+        values = reading.value if isinstance(reading.value, Mapping) else {(): reading.value}
+        for labels, value in values.items():
+            family.add_metric(labels, value)
 
     @override
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import multiprocessing
-import os
 import resource
 import signal
 import threading
@@ -26,7 +24,7 @@ from entrepot.http.connections import Connection, Terms
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import BACKLOG, Address, Listener, address_of, listening_socket
 from entrepot.http.logs import Logs
-from entrepot.http.workers import Report, StartupFailed, supervise
+from entrepot.http.workers import Report, StartupFailed, stop_with_parent, supervise
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +51,13 @@ def serve(
     workers: int = 1,
     logs: Logs | None = None,
     on_ready: OnReady | None = None,
+    on_stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is running within the grace period and return.
 
     Several workers share the sockets and are replaced when they die. ``on_ready`` is called once, when every worker has
-    started, with the addresses in the order of ``listeners``. ``logs`` None leaves logging as it is. Raises ListenError
+    started, with the addresses in the order of ``listeners``; ``on_stopping`` when the end begins. ``logs`` None leaves
+    logging as it is. Raises ListenError
     when an address or certificate cannot be used, StartupFailed when the application does not start.
     """
     for listener in listeners:
@@ -75,12 +75,17 @@ def serve(
 
         if workers == 1:
             with _returning_after_signals():
-                served.run(sockets, ready)
+                served.run(sockets, ready, on_stopping)
         else:
             if logs is not None:
                 logging_setup.configure(logs)
             grace = limits.graceful_time + _CANCEL_TIME
-            supervise(partial(_work, served, sockets), workers, grace=grace, ready=ready, stopping=held.close)
+
+            def stopping() -> None:
+                on_stopping()
+                held.close()
+
+            supervise(partial(_work, served, sockets), workers, grace=grace, ready=ready, stopping=stopping)
 
 
 @contextlib.contextmanager
@@ -128,7 +133,7 @@ class Served:
     limits: Limits
     logs: Logs | None
 
-    def server(self, ready: Callable[[], None]) -> "Server":
+    def server(self, ready: Callable[[], None], stopping: Callable[[], None] = lambda: None) -> "Server":
         """The server of this process; its application is built here."""
         if self.logs is not None:
             logging_setup.configure(self.logs)
@@ -146,24 +151,32 @@ class Served:
             backlog=BACKLOG,
             timeout_keep_alive=max(1, round(self.limits.idle_time.total_seconds())),
         )
-        return Server(config, self.listeners, self.limits, ready)
+        return Server(config, self.listeners, self.limits, ready, stopping)
 
-    def run(self, sockets: list[socket], ready: Callable[[], None]) -> None:
+    def run(
+        self, sockets: list[socket], ready: Callable[[], None], stopping: Callable[[], None] = lambda: None
+    ) -> None:
         """Serve on these sockets, in the order of the listeners, until a signal."""
-        self.server(ready).run(sockets)
+        self.server(ready, stopping).run(sockets)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server with several listeners, hardened connections, and an end that waits for cancelled requests."""
 
     def __init__(
-        self, config: uvicorn.Config, listeners: Sequence[Listener], limits: Limits, ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        listeners: Sequence[Listener],
+        limits: Limits,
+        ready: Callable[[], None],
+        stopping: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._listeners = listeners
         self._limits = limits
         self._terms = Terms.of(limits, connections_at_most(limits))
         self._ready = ready
+        self._stopping = stopping
         self._sweep: asyncio.TimerHandle | None = None
         config.load()
         config.lifespan_class = _Lifespan
@@ -191,6 +204,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Accept no more, wait for running requests, cancel what is left, then end the application."""
         logger.info("stopping")
+        self._stopping()
         for server in self.servers:
             server.close()
         for sock in sockets or ():
@@ -281,21 +295,9 @@ def _returning_after_signals() -> Generator[None, None, None]:
 
 def _work(served: Served, sockets: list[socket], report: Report) -> None:
     """The life of a worker process."""
-    _stop_with_parent()
+    stop_with_parent()
     with _returning_after_signals():
         try:
             served.run(sockets, report.ready)
         except StartupFailed as failure:
             report.failed(str(failure))
-
-
-def _stop_with_parent() -> None:
-    """Stop this process when its parent has died without a word, instead of holding the sockets for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="entrepot-parent", daemon=True).start()

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -66,6 +67,43 @@ def supervise(
             crew.stop(grace)
 
 
+class Companion:
+    """One more process beside a server, which is replaced whenever it ends and never keeps the server from serving."""
+
+    def __init__(self, work: Work, *, grace: timedelta) -> None:
+        """``grace`` is how long it may take to stop before it is killed."""
+        self._crew = _Crew(work, None, all_served=True)
+        self._grace = grace
+        self._reader, self._writer = os.pipe()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the process; a second call does nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="entrepot-companion")
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the process to stop, and return without waiting for that."""
+        with contextlib.suppress(OSError):  # closed already
+            os.write(self._writer, b"!")
+
+    def close(self) -> None:
+        """Stop the process, and wait until it has ended."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        for descriptor in (self._reader, self._writer):
+            os.close(descriptor)
+
+    def _watch(self) -> None:
+        try:
+            self._crew.start()
+            self._crew.keep(1, self._reader, lambda: None)
+        finally:
+            self._crew.stop(self._grace)
+
+
 @dataclass(slots=True)
 class _Worker:
     process: SpawnProcess
@@ -76,7 +114,7 @@ class _Worker:
 @dataclass(slots=True)
 class _Crew:
     work: Work
-    numbers: Path
+    numbers: Path | None
     members: list[_Worker] = field(default_factory=list)
     all_served: bool = False
 
@@ -130,7 +168,8 @@ class _Crew:
         self.members.remove(worker)
         pid = worker.process.pid
         assert pid is not None
-        forget_worker(pid, self.numbers)
+        if self.numbers is not None:
+            forget_worker(pid, self.numbers)
         if not self.all_served:
             raise StartupFailed(f"a worker process ended with code {worker.process.exitcode} before it served")
         logger.error("worker died", extra={"pid": pid, "exit_code": worker.process.exitcode})
@@ -147,6 +186,18 @@ class _Crew:
                 worker.process.kill()
                 worker.process.join()
             worker.pipe.close()
+
+
+def stop_with_parent() -> None:
+    """Stop this process when its parent has died without a word, instead of working on for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait_for_parent() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_for_parent, name="entrepot-parent", daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from entrepot.metadata import postgresql_connection, sqlite
+from entrepot.metadata.job_tables import jobs
 from entrepot.metadata.port import DatabaseUrlInvalid, SchemaMissing, SchemaNewer, SchemaOlder
-from entrepot.metadata.tables import metadata, projects, stores, versions
+from entrepot.metadata.tables import projects, stores, versions
 from entrepot.oci import Unavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -226,5 +227,6 @@ def _missing_rows(connection: Connection) -> list[str]:
 def _schema_differences(connection: Connection) -> list[str]:
     context = MigrationContext.configure(connection)
     return [
-        f"the schema differs from what it should be: {difference}" for difference in compare_metadata(context, metadata)
+        f"the schema differs from what it should be: {difference}"
+        for difference in compare_metadata(context, jobs.metadata)
     ]

@@ -22,9 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeEngine
 
-from entrepot.metadata.types import DigestType, InstantType, byte_ordered_text
+from entrepot.metadata.types import DigestType, InstantType, byte_ordered_text, row_number
 
 EVERY_PROJECT = 1  # the row `*`: what holds for all projects, and repositories outside any
 DEFAULT_STORE = 1
@@ -38,11 +37,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-def _row_number() -> TypeEngine[int]:
-    """A 64-bit row number that SQLite, too, makes by itself, and with AUTOINCREMENT never gives again."""
-    return BigInteger().with_variant(Integer(), "sqlite")
 
 
 def _actor(prefix: str) -> list[Column[str]]:
@@ -62,7 +56,7 @@ versions = Table(
 stores = Table(
     "stores",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
@@ -71,7 +65,7 @@ stores = Table(
 projects = Table(
     "projects",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("created_at", InstantType, nullable=False),
@@ -82,7 +76,7 @@ projects = Table(
 repositories = Table(
     "repositories",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False, index=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("kind", Text, CheckConstraint("kind IN ('hosted', 'proxy', 'mirror')", name="kind"), nullable=False),
@@ -95,7 +89,7 @@ repositories = Table(
 blobs = Table(
     "blobs",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("digest", DigestType, nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("state", Text, CheckConstraint("state IN ('stored', 'remote', 'damaged')", name="state"), nullable=False),
@@ -129,7 +123,7 @@ repository_blobs = Table(
 manifests = Table(
     "manifests",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("digest", DigestType, nullable=False),
     Column("media_type", Text, nullable=False),
@@ -226,7 +220,7 @@ tags = Table(
 tag_history = Table(
     "tag_history",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("tag", byte_ordered_text(), nullable=False),
     Column("from_digest", DigestType),
@@ -241,7 +235,7 @@ tag_history = Table(
 pins = Table(
     "pins",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
     Column("digest", DigestType, nullable=False),
@@ -376,7 +370,7 @@ reclaimed = Table(
 users = Table(
     "users",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
     Column("password_hash", Text),
@@ -398,7 +392,7 @@ signing_keys = Table(
 subscribers = Table(
     "subscribers",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False, unique=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
@@ -409,7 +403,7 @@ subscribers = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("event_id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("payload", Text, nullable=False),
@@ -432,7 +426,7 @@ deliveries = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", _row_number(), primary_key=True),
+    Column("id", row_number(), primary_key=True),
     Column("at", InstantType, nullable=False, index=True),
     *_actor("actor"),
     Column("action", Text, nullable=False),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, LargeBinary, Text
+from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from typing_extensions import override
 
@@ -72,3 +72,8 @@ class InstantType(TypeDecorator[datetime]):
 def byte_ordered_text() -> TypeEngine[str]:
     """Text that compares by bytes on both databases, as the specification orders tags and names."""
     return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def row_number() -> TypeEngine[int]:
+    """A 64-bit row number that SQLite, too, makes by itself, and with AUTOINCREMENT never gives again."""
+    return BigInteger().with_variant(Integer(), "sqlite")

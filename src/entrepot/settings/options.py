@@ -396,6 +396,15 @@ class Storage(_Section):
 class Gc(_Section):
     """The collection of what nobody refers to any more; it runs beside pushes and pulls."""
 
+    schedule: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
+        default="* * * * *",
+        description="When the collection works off what is due: a cron expression, UTC, such as `*/5 1-5 * * *`.",
+    )
+    sweep_schedule: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
+        default="41 3 * * *",
+        description="When the store is searched for objects that the database does not know: a cron expression, UTC.",
+    )
+
     review_after: Duration = Field(
         default=timedelta(hours=24),
         ge=timedelta(0),
@@ -429,6 +438,34 @@ class Gc(_Section):
         ge=timedelta(seconds=1),
         le=timedelta(days=365),
         description="How long objects stay in the store that the database does not know.",
+    )
+
+
+class Jobs(_Section):
+    """Work that is done later, by a worker beside the server."""
+
+    in_serve: Annotated[Switch, Mark.FLAG] = Field(
+        default=True,
+        description="Whether `entrepot serve` runs a worker; `--no-worker` says no, for where `entrepot worker` does.",
+    )
+    concurrency: Count = Field(default=2, ge=1, le=64, description="How many jobs a worker runs at a time.")
+    poll_interval: Duration = Field(
+        default=timedelta(seconds=2),
+        ge=timedelta(milliseconds=50),
+        le=timedelta(minutes=5),
+        description="How often a worker looks for jobs that are due.",
+    )
+    lease: Duration = Field(
+        default=timedelta(seconds=60),
+        ge=timedelta(seconds=2),
+        le=timedelta(hours=1),
+        description="How long after a worker was last heard of others begin its jobs anew.",
+    )
+    history: Duration = Field(
+        default=timedelta(days=14),
+        ge=timedelta(),
+        le=timedelta(days=3650),
+        description="How long jobs that ended can still be looked at, with their logs.",
     )
 
 
@@ -510,6 +547,7 @@ class Settings(_Section):
     http: Http = Http()
     storage: Storage = Storage()
     gc: Gc = Gc()
+    jobs: Jobs = Jobs()
     log: Log = Log()
     tls: Tls = Tls()
 

@@ -2,5 +2,7 @@
 
 import pytest
 
+_SUITES = [f"entrepot.testing.{name}" for name in ("blob_store", "database", "job_queue", "job_histories")]  # ruff: ignore[non-empty-init-module]  see below
+
 # Before the import of the suites, or their failures would not tell the values.
-pytest.register_assert_rewrite("entrepot.testing.blob_store", "entrepot.testing.database")  # ruff: ignore[non-empty-init-module]  see above
+pytest.register_assert_rewrite(*_SUITES)  # ruff: ignore[non-empty-init-module]  see above

@@ -19,7 +19,7 @@ from entrepot.http.errors import ClientGone
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.logs import JsonLines
-from entrepot.http.metrics import Metrics
+from entrepot.http.metrics import Metrics, Reading
 from entrepot.http.observation import observation_of
 from entrepot.http.proxies import TrustedProxies
 from entrepot.oci.errors import Denied, StorageFull
@@ -74,7 +74,7 @@ class Observing:
 
     def number(self, name: str) -> float:
         """A sample, by its name and labels as Prometheus reads them."""
-        for line in self._metrics.exposition({}).decode().splitlines():
+        for line in self._metrics.exposition([]).decode().splitlines():
             if line.startswith(name + " "):
                 return float(line.rpartition(" ")[2])
         return 0.0
@@ -220,6 +220,6 @@ def test_readings_stand_among_the_numbers() -> None:
     metrics = Metrics()
     metrics.began()
     metrics.ended(route="/", method="GET", status=200, took=timedelta(seconds=1), received=0, sent=0, error=None)
-    text = metrics.exposition({"entrepot_open_uploads": ("Open uploads.", 3.0)}).decode()
+    text = metrics.exposition([Reading("entrepot_open_uploads", "Open uploads.", (), 3.0)]).decode()
     assert "\nentrepot_open_uploads 3.0\n" in text
     assert "# HELP entrepot_open_uploads Open uploads." in text

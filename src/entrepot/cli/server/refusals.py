@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from entrepot.access import FirstPasswordMissing, PasswordFileUnusable, SealInvalid
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
+from entrepot.jobs import ScheduleInvalid
 from entrepot.metadata import DatabaseUnsuitable, DatabaseUrlInvalid
 from entrepot.oci import StorageFull, Unavailable
 from entrepot.settings import Settings
@@ -20,6 +21,8 @@ def explained(settings: Settings) -> Generator[None, None, None]:
         raise CommandFailed(str(error), ExitCode.USAGE) from error
     except PasswordFileUnusable as error:
         raise CommandFailed(f"admin.password_file: {error}", ExitCode.USAGE) from error
+    except ScheduleInvalid as error:
+        raise CommandFailed(str(error), ExitCode.USAGE) from error
     except SealInvalid as error:
         raise CommandFailed(f"tokens.key_file: {error}{_details(error.detail)}", ExitCode.USAGE) from error
     except DatabaseUrlInvalid as error:

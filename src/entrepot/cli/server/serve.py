@@ -18,7 +18,7 @@ from entrepot.cli.server.network_filesystems import mounted, network_filesystem
 from entrepot.cli.server.refusals import explained
 from entrepot.http import logs, server
 from entrepot.http.listeners import TLS, Address, Listener, ListenError
-from entrepot.http.workers import StartupFailed
+from entrepot.http.workers import Companion, StartupFailed
 from entrepot.settings import Loaded, Settings
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,10 @@ _AIRPLAY_PORT: Final = 5000
 
 @click.command
 @settings_flags()
-def serve(**given: Any) -> None:
+@click.option("--no-worker", is_flag=True, help="Run no jobs beside the server: --jobs-in-serve false.")
+def serve(*, no_worker: bool, **given: Any) -> None:
     """Run the registry until it is told to stop (SIGTERM or Ctrl-C)."""
-    loaded = load_given(**given)
+    loaded = load_given(**({**given, "jobs__in_serve": "false"} if no_worker else given))
     require_reachable(loaded)
     settings = loaded.settings
     make_directories(loaded)
@@ -54,7 +55,10 @@ def serve(**given: Any) -> None:
                 data=settings.data,
             )
             click.echo(text)
+            if settings.jobs.in_serve:
+                jobs.start()
 
+        jobs = Companion(compose.WorkerProcess(settings, log), grace=settings.http.graceful_stop)
         try:
             server.serve(
                 compose.AppFactory(settings),
@@ -63,11 +67,14 @@ def serve(**given: Any) -> None:
                 workers=settings.workers,
                 logs=log,
                 on_ready=ready,
+                on_stopping=jobs.stop,
             )
         except ListenError as error:
             raise CommandFailed(explain_listen_error(error, settings), ExitCode.USAGE) from error
         except StartupFailed as error:
             raise CommandFailed(f"the registry does not start: {error}", ExitCode.OTHER) from error
+        finally:
+            jobs.close()
 
 
 def listeners_of(settings: Settings) -> list[Listener]:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.http.errors import PathUnknown
-from entrepot.http.metrics import CONTENT_TYPE, Metrics
+from entrepot.http.metrics import CONTENT_TYPE, Measured, Metrics, Reading
 from entrepot.http.observation import observation_of
 from entrepot.oci.errors import MethodNotAllowed
 
@@ -36,11 +36,15 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A number that is read when it is asked for, such as open uploads; ``name`` begins with ``entrepot_``."""
+    """A number that is read when it is asked for, such as open uploads; ``name`` begins with ``entrepot_``.
+
+    One with ``labels`` reads a number for each combination of their values.
+    """
 
     name: str
     documentation: str
-    read: Callable[[], Awaitable[float]]
+    read: Callable[[], Awaitable[Measured]]
+    labels: tuple[str, ...] = ()
 
 
 def ops_app(
@@ -98,11 +102,7 @@ class _Ops:
         if self._authorize is not None:
             await self._authorize(request)
         readings = await asyncio.gather(*map(_reading, self._gauges))
-        found = {
-            gauge.name: (gauge.documentation, value)
-            for gauge, value in zip(self._gauges, readings, strict=True)
-            if value is not None
-        }
+        found = [reading for reading in readings if reading is not None]
         text = await asyncio.to_thread(self._metrics.exposition, found)
         return Response(text, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE})
 
@@ -146,10 +146,10 @@ async def _outcome(name: str, check: Check) -> str | None:
     return None
 
 
-async def _reading(gauge: Gauge) -> float | None:
+async def _reading(gauge: Gauge) -> Reading | None:
     try:
         async with asyncio.timeout(_PATIENCE.total_seconds()):
-            return await gauge.read()
+            return Reading(gauge.name, gauge.documentation, gauge.labels, await gauge.read())
     except Exception as error:
         logger.warning("gauge not read", exc_info=error, extra={"gauge": gauge.name})
         return None

@@ -1,0 +1,24 @@
+"""Work that is done later: kinds of jobs, their schedules, and the worker that runs what is queued."""
+
+from entrepot.jobs.collection import collect_kind, sweep_kind
+from entrepot.jobs.kinds import FailedForGood, JobKind, JobRun
+from entrepot.jobs.schedules import enqueue_due, ensure_schedules, submit
+from entrepot.jobs.trim import trim_kind
+from entrepot.jobs.windows import ScheduleInvalid, Window, next_run
+from entrepot.jobs.worker import Worker
+
+__all__ = [
+    "FailedForGood",
+    "JobKind",
+    "JobRun",
+    "ScheduleInvalid",
+    "Window",
+    "Worker",
+    "collect_kind",
+    "enqueue_due",
+    "ensure_schedules",
+    "next_run",
+    "submit",
+    "sweep_kind",
+    "trim_kind",
+]

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -143,11 +144,25 @@ def uses_of(settings: Settings, database: Database, store: BlobStore) -> Uses:
     )
 
 
+def open_ports(settings: Settings, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
+    """Open the database and the store of these settings for as long as ``stack`` lives."""
+    database = open_database(settings.database.reveal())
+    stack.push_async_callback(database.close)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    stack.push_async_callback(store.close)
+    return database, store
+
+
+OpenPorts: TypeAlias = Callable[[Settings, AsyncExitStack], tuple[Database, BlobStore]]
+"""How the application comes to its database and store, in the worker process that uses them."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppFactory:
     """Makes the ASGI application inside a worker process; itself only values, so that it can be sent there."""
 
     settings: Settings
+    open_ports: OpenPorts = open_ports
 
     def __call__(self) -> ASGIApp:
         """The application of all listeners; everything is opened in its lifespan."""
@@ -156,18 +171,15 @@ class AppFactory:
         @asynccontextmanager
         async def lifespan() -> AsyncGenerator[None]:
             async with AsyncExitStack() as stack:
-                apps.update(await _open(self.settings, stack))
+                database, store = self.open_ports(self.settings, stack)
+                apps.update(await _build(self.settings, database, store, stack))
                 yield
 
         return by_listener(apps, lifespan)
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]:
-    """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
-    database = open_database(settings.database.reveal())
-    stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
-    stack.push_async_callback(store.close)
+async def _build(settings: Settings, database: Database, store: BlobStore, stack: AsyncExitStack) -> dict[str, ASGIApp]:
+    """Build the application of each listener on an open database and store; ``stack`` closes what it opens itself."""
     passwords = Passwords()
     stack.callback(passwords.close)
 

@@ -110,7 +110,13 @@ class Client:
         expect(self.http.delete(location), 204, 404)
 
 
+class Refused(Exception):
+    """The registry said that it cannot now, and when to ask again."""
+
+
 def expect(answer: httpx.Response, *statuses: int) -> None:
-    """Fail unless the answer has one of these statuses."""
+    """Fail unless the answer has one of these statuses; raises Refused for 503 and 507 with a Retry-After."""
     request = answer.request
+    if answer.status_code in {503, 507} and int(answer.headers.get("retry-after", "0")) > 0:
+        raise Refused(f"{request.method} {request.url.path}: {answer.status_code} {answer.text}")
     assert answer.status_code in statuses, f"{request.method} {request.url.path}: {answer.status_code} {answer.text}"

@@ -40,14 +40,16 @@ class Worker(Protocol):
 class Pusher:
     """Pushes images of random blobs into its own repository, and takes some of it away again.
 
-    ``common`` is content that every pusher pushes, so that several push the same blob at the same moment.
+    ``common`` is content that every pusher pushes, so that several push the same blob at the same moment; ``longest``
+    is the size in bytes that no other blob reaches.
     """
 
-    def __init__(self, name: str, chance: random.Random, common: Sequence[bytes]) -> None:
+    def __init__(self, name: str, chance: random.Random, common: Sequence[bytes], *, longest: int = 2_000_000) -> None:
         self.ledger = Ledger()
         self._repository = f"crashes/{name}"
         self._chance = chance
         self._common = common
+        self._longest = longest
 
     def work(self, registry: LiveRegistry, http: httpx.Client) -> None:
         """Push an image, then perhaps do something else."""
@@ -102,8 +104,8 @@ class Pusher:
 
     def _content(self) -> bytes:
         """Mostly small, sometimes of several chunks."""
-        longest = self._chance.choice([10_000, 10_000, 100_000, 2_000_000])
-        return self._chance.randbytes(self._chance.randrange(2, longest))
+        longest = self._chance.choice([10_000, 10_000, 100_000, self._longest])
+        return self._chance.randbytes(self._chance.randrange(2, min(longest, self._longest)))
 
 
 class CranePusher:

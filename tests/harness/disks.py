@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final, Literal
@@ -86,6 +87,35 @@ def mounted_disk(image: Path, path: Path, kind: Kind = "ext4") -> Generator[Disk
         yield disk
     finally:
         disk.take_away()
+
+
+@contextlib.contextmanager
+def small_disk(path: Path) -> Generator[Path, None, None]:
+    """A disk of 96 MiB in memory, mounted while the block runs."""
+    path.mkdir(parents=True, exist_ok=True)
+    checked("mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", path)
+    try:
+        yield path
+    finally:
+        checked("umount", "--lazy", path)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Generator[None, None, None]:
+    """Nothing can be opened for writing below the folder while the block runs, whoever writes there all the time."""
+    # Made read-only elsewhere first: a mount with an open file cannot be.
+    aside = Path(tempfile.mkdtemp(prefix="entrepot-read-only-"))
+    checked("mount", "--bind", folder, aside)
+    try:
+        checked("mount", "-o", "remount,bind,ro", aside)
+        checked("mount", "--bind", aside, folder)
+    finally:
+        checked("umount", "--lazy", aside)
+        aside.rmdir()
+    try:
+        yield
+    finally:
+        checked("umount", "--lazy", folder)
 
 
 def checked(program: str, *arguments: str | Path) -> str:

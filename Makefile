@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SOAK_MINUTES ?= 30
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input --retries 10
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -19,7 +20,7 @@ DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
-	conformance clients lock clean
+	crashes soak conformance clients lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,12 @@ test-http: $(DEV) ## each endpoint, each error over the wire
 
 test-faults: $(DEV) tools ## full disks, lost power, vanished clients, two writers
 	$(PYTEST) tests/faults
+
+crashes: $(DEV) tools ## kill -9 at each step and at any moment, power cuts, full disks, restarts, floods of connections
+	$(PYTEST) $(PARALLEL) tests/crashes
+
+soak: $(DEV) tools ## kill -9 at any moment for SOAK_MINUTES=30, on SQLite and on PostgreSQL side by side
+	SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) $(PARALLEL) --timeout=0 -rP tests/crashes/test_random_kills.py
 
 conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
 	$(PYTEST) $(PARALLEL) tests/conformance

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -199,7 +200,7 @@ def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[
 async def queue_of(settings: Settings) -> AsyncGenerator[tuple[Database, dict[str, JobKind]]]:
     """The database with its queue, and the kinds of jobs by name; raises DatabaseUnsuitable, Unavailable."""
     async with AsyncExitStack() as stack:
-        database, store = _open_data(settings, stack)
+        database, store = open_ports(settings, stack)
         yield database, {kind.name: kind for kind in job_kinds(settings, database, store)}
 
 
@@ -216,7 +217,7 @@ async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        database, store = _open_data(settings, stack)
+        database, store = open_ports(settings, stack)
         given = settings.jobs
         worker = Worker(
             database,
@@ -289,8 +290,21 @@ def collection_of(settings: Settings, database: Database, store: BlobStore) -> C
 async def opened_collection(settings: Settings) -> AsyncGenerator[Collection]:
     """The collection over the database and store of these settings, also beside a running server."""
     async with AsyncExitStack() as stack:
-        database, store = _open_data(settings, stack)
+        database, store = open_ports(settings, stack)
         yield collection_of(settings, database, store)
+
+
+def open_ports(settings: Settings, stack: AsyncExitStack) -> tuple[Database, BlobStore]:
+    """Open the database and the store of these settings for as long as ``stack`` lives."""
+    database = open_database(settings.database.reveal())
+    stack.push_async_callback(database.close)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    stack.push_async_callback(store.close)
+    return database, store
+
+
+OpenPorts: TypeAlias = Callable[[Settings, AsyncExitStack], tuple[Database, BlobStore]]
+"""How the application comes to its database and store, in the worker process that uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +312,7 @@ class AppFactory:
     """Makes the ASGI application inside a worker process; itself only values, so that it can be sent there."""
 
     settings: Settings
+    open_ports: OpenPorts = open_ports
 
     def __call__(self) -> ASGIApp:
         """The application of all listeners; everything is opened in its lifespan."""
@@ -306,15 +321,15 @@ class AppFactory:
         @asynccontextmanager
         async def lifespan() -> AsyncGenerator[None]:
             async with AsyncExitStack() as stack:
-                apps.update(await _open(self.settings, stack))
+                database, store = self.open_ports(self.settings, stack)
+                apps.update(await _build(self.settings, database, store, stack))
                 yield
 
         return by_listener(apps, lifespan)
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]:
-    """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
-    database, store = _open_data(settings, stack)
+async def _build(settings: Settings, database: Database, store: BlobStore, stack: AsyncExitStack) -> dict[str, ASGIApp]:
+    """Build the application of each listener on an open database and store; ``stack`` closes what it opens itself."""
     passwords = Passwords()
     stack.callback(passwords.close)
 
@@ -359,15 +374,6 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def _open_data(settings: Settings, stack: AsyncExitStack) -> tuple[Database, FilesystemBlobStore]:
-    """Open database and store for as long as ``stack`` lives."""
-    database = open_database(settings.database.reveal())
-    stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
-    stack.push_async_callback(store.close)
-    return database, store
 
 
 def _gauges(database: Database, kinds: Sequence[str]) -> list[Gauge]:

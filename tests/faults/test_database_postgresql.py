@@ -1,16 +1,9 @@
 """PostgreSQL in trouble: restarts, silence, deadlocks, lost connections, and commits that nobody can vouch for."""
 
 import asyncio
-import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import psycopg
 import pytest
@@ -21,83 +14,19 @@ from entrepot.metadata.postgresql import PostgresqlDatabase
 from entrepot.metadata.tables import projects
 from entrepot.oci import Unavailable
 from entrepot.testing.database import add_project, has_project, project_names
-from harness.ports import free_port
-from harness.postgresql import UNPRIVILEGED_USER, PostgresqlServer
-from harness.programs import find_program
+from harness.cluster import Cluster, running_cluster
+from harness.postgresql import PostgresqlServer
 
 WAIT = 30  # seconds after which a test that hangs fails
 PATIENCE = 1.0  # seconds that the pull path waits in these tests
-ROLE = "entrepot"
-
-
-class Cluster:
-    """A server that a test may stop, start and freeze."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self._user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
-        if self._user:
-            shutil.chown(folder, self._user)
-        self._run("initdb", "-A", "trust", "-U", ROLE, "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
-        self.start()
-
-    @property
-    def url(self) -> str:
-        """The address of its one database."""
-        return f"postgresql://{ROLE}@127.0.0.1:{self._port}/postgres"
-
-    def start(self) -> None:
-        """Start it; returns when it answers."""
-        options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
-        )
-        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
-
-    def stop(self, mode: str = "fast") -> None:
-        """Stop it, whoever is connected."""
-        self._run("pg_ctl", "-m", mode, "-w", "stop")
-
-    @contextlib.contextmanager
-    def frozen(self) -> Generator[None]:
-        """Let its processes stand still: connections stay open, and nothing answers."""
-        postmaster = int((self._folder / "data" / "postmaster.pid").read_text(encoding="ascii").split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii").split()
-        processes = [postmaster, *map(int, children)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [find_program(program), "-D", self._folder / "data", *arguments],
-            user=self._user,
-            group=self._user,
-            extra_groups=() if self._user else None,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            timeout=WAIT,
-            check=True,
-        )
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A server for this module alone, with the schema."""
-    folder = Path(tempfile.mkdtemp(prefix="entrepot-faults-"))
-    try:
-        cluster = Cluster(folder)
+    with running_cluster() as cluster:
         schema.upgrade(cluster.url)
         yield cluster
-        cluster.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

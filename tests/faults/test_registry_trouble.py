@@ -5,29 +5,22 @@ Mounting needs root, as CI has it; without that right these tests fail and say s
 
 import secrets
 import sqlite3
-import subprocess
 from collections.abc import Generator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from harness.disks import read_only, small_disk
 from harness.protocol import Repository, RunningRegistry, digest_of, registry_in
 
 MIB = 1 << 20
-MOUNT_SECONDS = 20
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Generator[Path, None, None]:
     """A disk of 96 MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    with ExitStack() as mounted:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(path)], check=True, timeout=MOUNT_SECONDS
-        )
-        mounted.callback(subprocess.run, ["umount", "--lazy", str(path)], check=False, timeout=MOUNT_SECONDS)
+    with small_disk(tmp_path / "disk") as path:
         yield path
 
 
@@ -36,18 +29,6 @@ def registry(disk: Path) -> Generator[RunningRegistry, None, None]:
     """A registry on that disk, which keeps 16 MiB of it in reserve."""
     with registry_in(disk, storage__reserve="16MiB", uploads__checkpoint_bytes="8MiB") as running:
         yield running
-
-
-@contextmanager
-def read_only(folder: Path) -> Generator[None, None, None]:
-    """Nothing can be written below the folder while the block runs."""
-    place = str(folder)
-    for command in (["mount", "--bind", place, place], ["mount", "-o", "remount,bind,ro", place]):
-        subprocess.run(command, check=True, timeout=MOUNT_SECONDS)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True, timeout=MOUNT_SECONDS)
 
 
 def test_a_full_disk_is_507_and_recovers(registry: RunningRegistry, disk: Path) -> None:

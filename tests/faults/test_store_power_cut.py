@@ -1,9 +1,6 @@
 """What the filesystem store keeps when the power goes, on a real ext4 whose journal stops at that moment."""
 
-import fcntl
 import os
-import shutil
-import struct
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -13,57 +10,17 @@ import pytest
 
 from entrepot.storage import BlobStore, FilesystemBlobStore, new_key
 from entrepot.testing.blob_store import DurableBlobStoreContract, PowerCut, chunks, listed
-
-SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32)
-WITHOUT_FLUSHING_THE_LOG = 2  # EXT4_GOING_FLAGS_NOLOGFLUSH: nothing reaches the disk any more, as without power
-COMMAND_SECONDS = 20
-
-
-class Disk:
-    """An ext4 filesystem in a file, which can be cut off and mounted again."""
-
-    def __init__(self, image: Path, path: Path) -> None:
-        self._image = image
-        self.path = path
-
-    def make(self) -> None:
-        """Make the filesystem."""
-        with self._image.open("wb") as file:
-            file.truncate(64 * 1024 * 1024)
-        checked("mkfs.ext4", "-q", "-F", self._image)
-        self.path.mkdir()
-
-    def mount(self) -> None:
-        """Mount it; the journal is replayed if need be."""
-        checked("mount", "-o", "loop", self._image, self.path)
-
-    def take_away(self) -> None:
-        """Unmount it, whoever still uses it."""
-        checked("umount", "--lazy", self.path)
-
-    def cut(self) -> None:
-        """Lose whatever is not on the disk or in its journal, and start again."""
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.ioctl(descriptor, SHUTDOWN, struct.pack("I", WITHOUT_FLUSHING_THE_LOG))
-        finally:
-            os.close(descriptor)
-        checked("umount", self.path)
-        self.mount()
+from harness.disks import Disk, mounted_disk
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A mounted disk; in CI its absence is a failure, elsewhere the test is left out."""
     with ExitStack() as mounted:
-        disk = Disk(tmp_path / "disk.img", tmp_path / "disk")
         try:
-            disk.make()
-            disk.mount()
+            yield mounted.enter_context(mounted_disk(tmp_path / "disk.img", tmp_path / "disk"))
         except (OSError, subprocess.CalledProcessError) as error:
             cannot(f"cutting the power needs mkfs.ext4 and the right to mount: {error}")
-        mounted.callback(disk.take_away)
-        yield disk
 
 
 def cannot(reason: str) -> None:
@@ -71,14 +28,6 @@ def cannot(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def checked(program: str, *arguments: str | Path) -> None:
-    """Run a system program; raises FileNotFoundError without it, CalledProcessError if it fails."""
-    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if found is None:
-        raise FileNotFoundError(program)
-    subprocess.run([found, *arguments], check=True, capture_output=True, timeout=COMMAND_SECONDS)
 
 
 class TestFilesystem(DurableBlobStoreContract):

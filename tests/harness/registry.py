@@ -8,7 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +22,8 @@ START_SECONDS_AT_MOST = 120.0
 STOP_SECONDS_AT_MOST = 40.0
 ANSWER_SECONDS_AT_MOST = 5.0
 LOG_LINES_SHOWN = 40
+
+ENTREPOT = (str(Path(sys.executable).with_name("entrepot")), "serve")
 
 # The first line of what the registry says once it listens; it names the port that the system gave it.
 _LISTENING = re.compile(r"entrepot is listening on http://(127\.0\.0\.1:\d+)")
@@ -65,28 +67,42 @@ class LiveRegistry:
             return self.kill()
 
     def kill(self) -> int:
-        """End the process without asking, as a crash does, and return its exit code."""
-        self._process.kill()
+        """End the process and its workers without asking, as a crash does, and return its exit code."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self._process.wait(STOP_SECONDS_AT_MOST)
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Wait until the process has ended by itself, and return its exit code."""
         return self._process.wait(STOP_SECONDS_AT_MOST)
 
 
 @contextlib.contextmanager
 def running_registry(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, admin_password: str | None = None
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    admin_password: str | None = None,
+    program: Sequence[str] = ENTREPOT,
 ) -> Generator[LiveRegistry, None, None]:
     """Start a registry whose data, log and password file lie in ``folder``, wait until it is ready, stop it at the end.
 
     ``arguments`` and ``environment`` are added to `entrepot serve`'s; the data directory of an earlier registry in the
-    same folder is used again.
+    same folder is used again. ``program`` is what is started, when it is not the command that users start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, log_file, password_file = folder / "data", folder / "log", folder / "admin-password"
     password = admin_password or secrets.token_urlsafe(16)
     password_file.write_text(password, encoding="utf-8")
     password_file.chmod(0o600)
-    command = [str(Path(sys.executable).with_name("entrepot")), "serve", "--listen", "127.0.0.1:0"]
+    command = [*program, "--listen", "127.0.0.1:0"]
     command += ["--data", str(data), "--admin-password-file", str(password_file), *arguments]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling everything anew takes longer than all else of a start
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -95,6 +111,7 @@ def running_registry(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, so that a crash can take its workers too
         )
     try:
         address = _wait_for_address(process, log_file)
@@ -102,9 +119,9 @@ def running_registry(
         yield registry
         registry.stop()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait(STOP_SECONDS_AT_MOST)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_SECONDS_AT_MOST)
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> str:

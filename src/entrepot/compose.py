@@ -34,7 +34,7 @@ from entrepot.http.ops import Gauge, ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken
-from entrepot.metadata import Database, count_uploads, open_database, upgrade
+from entrepot.metadata import Database, count_uploads, has_blob_objects, open_database, upgrade
 from entrepot.registry import (
     CancelUpload,
     DeleteBlob,
@@ -56,7 +56,7 @@ from entrepot.registry import (
     WriteUpload,
 )
 from entrepot.settings import MissingBlobs, Settings
-from entrepot.storage import BlobStore, FilesystemBlobStore
+from entrepot.storage import MARKER, BlobStore, FilesystemBlobStore, mark
 
 PUBLIC = "public"
 OPERATIONS = "operations"
@@ -74,7 +74,7 @@ def prepare(settings: Settings) -> Prepared:
     """Make the store's directory, bring the database to this program's schema, see to the first admin.
 
     To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing,
-    PasswordFileUnusable, Unavailable, SealInvalid.
+    PasswordFileUnusable, Unavailable, SealInvalid, StoreEmpty.
     """
     _make_store_directory(settings)
     upgrade(settings.database.reveal())
@@ -85,6 +85,7 @@ async def _prepare(settings: Settings) -> Prepared:
     passwords = Passwords()
     database = open_database(settings.database.reveal())
     try:
+        mark(_store_directory(settings), objects_on_record=await database.read(has_blob_objects))
         made_at = None if settings.database.sqlite_file is None else settings.data / "admin-password"
         found = await ensure_admin(database, passwords, settings.admin.password_file, made_at)
         await load_signing_keys(database, _key_file(settings))
@@ -166,7 +167,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> dict[str, ASGIApp]
     """Open database and store for as long as ``stack`` lives, and build the application of each listener."""
     database = open_database(settings.database.reveal())
     stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve, marker=MARKER)
     stack.push_async_callback(store.close)
     passwords = Passwords()
     stack.callback(passwords.close)

@@ -62,6 +62,7 @@ from entrepot.metadata import (
     JobState,
     count_jobs,
     count_uploads,
+    has_blob_objects,
     open_database,
     upgrade,
 )
@@ -88,7 +89,7 @@ from entrepot.registry import (
     WriteUpload,
 )
 from entrepot.settings import MissingBlobs, Settings, Untagged
-from entrepot.storage import BlobStore, FilesystemBlobStore
+from entrepot.storage import MARKER, BlobStore, FilesystemBlobStore, mark
 
 PUBLIC = "public"
 OPERATIONS = "operations"
@@ -106,7 +107,7 @@ def prepare(settings: Settings) -> Prepared:
     """Make the store's directory, bring the database to this program's schema, see to the first admin.
 
     To be called once, before any worker starts. Raises DatabaseUnsuitable, FirstPasswordMissing,
-    PasswordFileUnusable, Unavailable, SealInvalid, ScheduleInvalid.
+    PasswordFileUnusable, Unavailable, SealInvalid, ScheduleInvalid, StoreEmpty.
     """
     _check_schedules(settings)
     _make_store_directory(settings)
@@ -127,6 +128,7 @@ async def _prepare(settings: Settings) -> Prepared:
     passwords = Passwords()
     database = open_database(settings.database.reveal())
     try:
+        mark(_store_directory(settings), objects_on_record=await database.read(has_blob_objects))
         made_at = None if settings.database.sqlite_file is None else settings.data / "admin-password"
         found = await ensure_admin(database, passwords, settings.admin.password_file, made_at)
         await load_signing_keys(database, _key_file(settings))
@@ -298,7 +300,7 @@ def open_ports(settings: Settings, stack: AsyncExitStack) -> tuple[Database, Blo
     """Open the database and the store of these settings for as long as ``stack`` lives."""
     database = open_database(settings.database.reveal())
     stack.push_async_callback(database.close)
-    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve)
+    store = FilesystemBlobStore(_store_directory(settings), reserve=settings.storage.reserve, marker=MARKER)
     stack.push_async_callback(store.close)
     return database, store
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from entrepot.cli.exit_codes import ExitCode
 from harness.postgresql import PostgresqlServer
+from harness.protocol import Repository, registry_in
 
 ENTREPOT = str(Path(sys.executable).with_name("entrepot"))
 SECONDS_AT_MOST = 30
@@ -274,6 +275,23 @@ def test_a_newer_schema_is_refused_in_words(tmp_path: Path) -> None:
     assert refused.returncode == ExitCode.OTHER
     (line,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
     assert line.startswith("entrepot: database: the database's schema is newer than this program")
+
+
+def test_an_empty_store_of_a_database_with_blobs_is_refused_in_words(tmp_path: Path) -> None:
+    """Where the disk with the blobs is not mounted the server does not start, and says what to do."""
+    with registry_in(tmp_path) as registry, registry.admin() as admin:
+        Repository(admin).push_blob()
+    store = registry.settings.data / "store"
+    store.rename(tmp_path / "elsewhere")
+    store.mkdir()
+
+    refused = ended("serve", "--listen", "127.0.0.1:0", "--data", str(registry.settings.data))
+
+    assert refused.returncode == ExitCode.USAGE
+    (line,) = [line for line in refused.stderr.splitlines() if not line.startswith("{")]
+    assert line.startswith(f"entrepot: data: {store} is empty, but the database has blobs")
+    assert str(store / "entrepot-store") in line
+    assert not list(store.iterdir())
 
 
 def test_a_first_start_on_postgresql_asks_for_a_password(tmp_path: Path, postgresql: PostgresqlServer) -> None:

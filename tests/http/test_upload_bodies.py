@@ -45,7 +45,9 @@ def _was_let_go(registry: RunningRegistry, location: str) -> bool:
 def _files(registry: RunningRegistry) -> set[str]:
     """The objects that have bytes."""
     return {
-        path.name for path in (registry.settings.data / "store").rglob("*") if path.is_file() and path.stat().st_size
+        path.name
+        for path in (registry.settings.data / "store" / "objects").rglob("*")
+        if path.is_file() and path.stat().st_size
     }
 
 

@@ -326,6 +326,6 @@ def test_uploads_leave_only_their_blobs_in_the_store(tmp_path_factory: pytest.Te
         refused = repository.start_upload()
         admin.put(refused, params={"digest": digest_of(b"y")}, content=b"z")
 
-        files = [path for path in (registry.settings.data / "store").rglob("*") if path.is_file()]
+        files = [path for path in (registry.settings.data / "store" / "objects").rglob("*") if path.is_file()]
 
     assert [path.read_bytes() if path.exists() else b"" for path in files] == [EMPTY]

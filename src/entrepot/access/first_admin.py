@@ -28,12 +28,15 @@ async def ensure_admin(
 ) -> Path | None:
     """See to it that there is an administrator; returns where a password that was made lies, if it still does.
 
-    With ``given``, the user ``admin`` has the password in that file. Otherwise a database without users gets one whose
-    password is made and written to ``made_at`` (mode 0600, on disk before the row): after a crash in between, the next
-    start goes on with that file. Raises FirstPasswordMissing if neither path is given, PasswordFileUnusable.
+    With ``given``, the user ``admin`` has the password in that file, and one that was made before goes. Otherwise a
+    database without users gets one whose password is made and written to ``made_at`` (mode 0600, on disk before the
+    row): after a crash in between, the next start goes on with that file. Raises FirstPasswordMissing if neither path
+    is given, PasswordFileUnusable.
     """
     if given is not None:
-        await _set_password(database, passwords, await asyncio.to_thread(_read, given))
+        changed = await _set_password(database, passwords, await asyncio.to_thread(_read, given))
+        if changed and made_at is not None and given != made_at:
+            await asyncio.to_thread(made_at.unlink, missing_ok=True)
         return None
     there = made_at is not None and await asyncio.to_thread(made_at.exists)
     if await database.read(has_users):
@@ -44,12 +47,14 @@ async def ensure_admin(
     return made_at
 
 
-async def _set_password(database: Database, passwords: Passwords, password: Secret) -> None:
+async def _set_password(database: Database, passwords: Passwords, password: Secret) -> bool:
+    """Whether the password was another one before."""
     if await passwords.verify(ADMIN, await DatabaseUsers(database).find_by_name(ADMIN), password):
-        return
+        return False
     hashed = await passwords.hash(password)
     if not await database.write(lambda tx: add_user(tx, ADMIN, hashed, is_admin=True)):
         await database.write(lambda tx: set_password_hash(tx, ADMIN, hashed))
+    return True
 
 
 def _read(path: Path) -> Secret:

@@ -26,7 +26,7 @@ def content_length(request: Request) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdigit()):
-        raise RequestInvalid(reason="content_length", value=value[:64])
+        raise RequestInvalid(reason="content-length", value=value[:64])
     return int(value)
 
 

@@ -14,6 +14,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from entrepot.http.cycles import body_first
 from entrepot.http.errors import (
     ClientGone,
     HeadersTooLarge,
@@ -255,7 +256,7 @@ class Connection(HttpToolsProtocol):
                     raise ReaderTooSlow if self._too_slow else ClientGone
 
             try:
-                await app(scope, receive, mindful)
+                await app(scope, body_first(cycle, receive), mindful)
             except asyncio.CancelledError:
                 logger.warning("request cut off by the end of the grace period")
             except ClientGone:

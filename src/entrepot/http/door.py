@@ -38,7 +38,7 @@ class Door:
         values = request.headers.getlist("authorization")
         try:
             if len(values) > 1:
-                raise Unauthorized(reason="several_credentials")
+                raise Unauthorized(reason="several-credentials")
             caller = await self.authenticator.authenticate(values[0] if values else None)
         except Unauthorized as refusal:
             bearer = values[0][:7].lower() == "bearer "
@@ -72,7 +72,7 @@ class Door:
 
     def insufficient(self, request: Request, wanted: Sequence[Scope]) -> Unauthorized:
         """The refusal of a token that carries less than its principal's rights: a new one with ``wanted`` will do."""
-        refusal = Unauthorized(reason="insufficient_scope", scopes=[str(scope) for scope in wanted])
+        refusal = Unauthorized(reason="insufficient-scope", scopes=[str(scope) for scope in wanted])
         return self.challenged(request, wanted, refusal, ChallengeError.INSUFFICIENT_SCOPE)
 
     def challenged(

@@ -229,6 +229,11 @@ def blob_pieces(tx: Transaction, blob_id: int) -> list[StoredObject]:
     return [StoredObject(row.store_id, row.key, row.size) for row in rows]
 
 
+def has_blob_objects(tx: Transaction) -> bool:
+    """Whether the store holds the bytes of any blob at all."""
+    return tx.execute(select(blob_objects.c.key).limit(1)).one_or_none() is not None
+
+
 def mark_damaged(tx: Transaction, blob_id: int) -> None:
     """Record that the store lacks bytes of the blob; the next upload of the same digest mends it."""
     tx.execute(update(blobs).where(blobs.c.id == blob_id).values(state="damaged"))

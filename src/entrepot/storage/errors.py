@@ -13,6 +13,10 @@ class StoreUnavailable(Unavailable):
     message = "the registry's storage does not answer; try again later"
 
 
+class StoreEmpty(Exception):
+    """A store's directory is empty, though objects are on record: its disk is not mounted, or they were lost."""
+
+
 class ObjectUnknown(Exception):
     """There is no object under this key, or it is shorter than asked."""
 

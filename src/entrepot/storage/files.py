@@ -23,33 +23,38 @@ _flush_entries = os.fsync
 
 
 class Place:
-    """Where the object of a key lies below ``root``; the key was checked before."""
+    """Where the object of a key lies below ``root``; the key was checked before.
 
-    __slots__ = ("key", "path", "root", "shard")
+    Without ``witness``, the root or a file in it, nothing is known about objects.
+    """
 
-    def __init__(self, root: Path, key: str) -> None:
+    __slots__ = ("key", "path", "root", "shard", "witness")
+
+    def __init__(self, root: Path, witness: Path, key: str) -> None:
         self.root = root
+        self.witness = witness
         self.key = key
         self.path = root / key
         self.shard = self.path.parent
 
     def open(self, flags: int) -> int:
-        """A descriptor of the object; raises ObjectUnknown, or FileNotFoundError when the root is gone too."""
+        """A descriptor of the object; raises ObjectUnknown, or FileNotFoundError when the witness is gone too."""
         try:
             return os.open(self.path, flags | _OPEN)
         except FileNotFoundError:
-            self.root.stat()  # without the root nothing is known about objects
+            self.witness.stat()
             raise ObjectUnknown(self.key) from None
 
     def create(self) -> int:
         """A descriptor of the object, made if there is none, with the directories that hold it.
 
-        Never makes the root: that may be the mount point of a disk that is gone.
+        Never makes the root, nor anything in it without the witness: it may be the mount point of a disk that is gone.
         """
         flags = os.O_WRONLY | os.O_CREAT | _OPEN
         try:
             return os.open(self.path, flags, _FILE_MODE)
         except FileNotFoundError:
+            self.witness.stat()
             _make_directory(self.shard.parent)
             _make_directory(self.shard)
             return os.open(self.path, flags, _FILE_MODE)
@@ -59,7 +64,7 @@ class Place:
         try:
             return self.path.lstat().st_size
         except FileNotFoundError:
-            self.root.stat()
+            self.witness.stat()
             raise ObjectUnknown(self.key) from None
 
     def delete(self) -> None:
@@ -67,7 +72,7 @@ class Place:
         try:
             self.path.unlink()
         except FileNotFoundError:
-            self.root.stat()
+            self.witness.stat()
 
     def flush(self, directories: list[Path]) -> None:
         """Flush the object's bytes and length, then ``directories``, from the object upwards."""
@@ -167,9 +172,9 @@ class Reading:
             os.close(descriptor)
 
 
-def keys_below(root: Path) -> Generator[str, None, None]:
+def keys_below(root: Path, witness: Path) -> Generator[str, None, None]:
     """Every key whose object is a file; whatever else lies in the directories is passed over."""
-    for shard in _shards_in(root / "objects", root):
+    for shard in _shards_in(root / "objects", witness):
         try:
             entries = os.scandir(root / "objects" / shard)
         except (FileNotFoundError, NotADirectoryError):
@@ -181,8 +186,9 @@ def keys_below(root: Path) -> Generator[str, None, None]:
                     yield key
 
 
-def probe(root: Path, reserve: int) -> None:
+def probe(root: Path, witness: Path, reserve: int) -> None:
     """Write, flush, read back and remove a few bytes beside the objects."""
+    witness.stat()
     check_room(root, reserve)
     path = root / f".probe-{secrets.token_hex(8)}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, _FILE_MODE)
@@ -204,11 +210,11 @@ def check_room(root: Path, reserve: int) -> None:
         raise StoreFull(reason="RESERVE")
 
 
-def _shards_in(directory: Path, root: Path) -> list[str]:
+def _shards_in(directory: Path, witness: Path) -> list[str]:
     try:
         return [path.name for path in directory.iterdir() if is_shard(path.name)]
     except FileNotFoundError:
-        root.stat()
+        witness.stat()
         return []
 
 

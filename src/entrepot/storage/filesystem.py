@@ -28,12 +28,14 @@ class FilesystemBlobStore:
     """Objects as files below ``root``, a directory that exists, on a filesystem of this host.
 
     Several processes may share ``root``; each store belongs to one event loop. ``threads`` bounds the system calls
-    that run at a time; ``reserve`` is the free space in bytes below which nothing more is appended. Errors carry the
-    errno's name, never a path.
+    that run at a time; ``reserve`` is the free space in bytes below which nothing more is appended. With ``marker``,
+    the name of a file in ``root``, an object is absent only while that file is there: a mount point whose disk is gone
+    is an empty directory. Errors carry the errno's name, never a path.
     """
 
-    def __init__(self, root: Path, *, threads: int = 8, reserve: int = RESERVE) -> None:
+    def __init__(self, root: Path, *, threads: int = 8, reserve: int = RESERVE, marker: str | None = None) -> None:
         self._root = root.absolute()
+        self._witness = self._root if marker is None else self._root / marker
         self._reserve = reserve
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="blob-store")
         self._entries_synced: dict[str, None] = {}
@@ -109,7 +111,7 @@ class FilesystemBlobStore:
 
     async def keys(self) -> AsyncGenerator[str, None]:
         """Every key, 1024 per thread hop."""
-        listing = keys_below(self._root)
+        listing = keys_below(self._root, self._witness)
         try:
             while keys := await self._settled(_first, listing):
                 for key in keys:
@@ -119,14 +121,14 @@ class FilesystemBlobStore:
 
     async def probe(self) -> None:
         """Write, flush, read back and remove a few bytes beside the objects."""
-        await self._run(probe, self._root, self._reserve)
+        await self._run(probe, self._root, self._witness, self._reserve)
 
     async def close(self) -> None:
         """Wait for the threads and end them; afterwards every call raises StoreUnavailable."""
         await asyncio.to_thread(self._executor.shutdown)
 
     def _place(self, key: str) -> Place:
-        return Place(self._root, checked_key(key))
+        return Place(self._root, self._witness, checked_key(key))
 
     async def _run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Run ``function`` in a thread; a cancelled caller leaves at once and ``function`` ends by itself."""

@@ -10,6 +10,7 @@ from entrepot.jobs import ScheduleInvalid
 from entrepot.metadata import DatabaseUnsuitable, DatabaseUrlInvalid
 from entrepot.oci import StorageFull, Unavailable
 from entrepot.settings import Settings
+from entrepot.storage import MARKER, StoreEmpty
 
 
 @contextlib.contextmanager
@@ -23,6 +24,13 @@ def explained(settings: Settings) -> Generator[None, None, None]:
         raise CommandFailed(f"admin.password_file: {error}", ExitCode.USAGE) from error
     except ScheduleInvalid as error:
         raise CommandFailed(str(error), ExitCode.USAGE) from error
+    except StoreEmpty as error:
+        store = settings.data / "store"
+        message = (
+            f"data: {store} is empty, but the database has blobs in it: mount the disk that holds them, or bring them "
+            f"back from a backup; if they are lost for good, make an empty file {store / MARKER} to go on without them"
+        )
+        raise CommandFailed(message, ExitCode.USAGE) from error
     except SealInvalid as error:
         raise CommandFailed(f"tokens.key_file: {error}{_details(error.detail)}", ExitCode.USAGE) from error
     except DatabaseUrlInvalid as error:

@@ -101,7 +101,7 @@ def _tags_of(request: Request, reference: Reference) -> tuple[Tag, ...]:
     if len(values) > _TAGS_AT_MOST:
         raise TooManyTags(limit=_TAGS_AT_MOST)
     if values and isinstance(reference, Tag):
-        raise TagInvalid(reason="tag parameters belong to a push by digest")
+        raise TagInvalid(reason="tag-parameters")
     return tuple(dict.fromkeys(Tag.parse(value) for value in values))
 
 
@@ -113,15 +113,15 @@ def _condition_of(request: Request) -> Condition:
         matching = frozenset() if given.strip() == "*" else frozenset(map(_digest_of, given.split(",")))
     absent = request.headers.get("if-none-match")
     if absent is not None and absent.strip() != "*":
-        raise RequestInvalid(reason="if_none_match")
+        raise RequestInvalid(reason="if-none-match")
     return Condition(matching, absent is not None)
 
 
 def _digest_of(entity_tag: str) -> Digest:
     quoted = _ENTITY_TAG.fullmatch(entity_tag)
     if quoted is None:
-        raise RequestInvalid(reason="if_match")
+        raise RequestInvalid(reason="if-match")
     try:
         return Digest.parse(quoted[1])
     except DigestInvalid:
-        raise RequestInvalid(reason="if_match") from None
+        raise RequestInvalid(reason="if-match") from None

@@ -42,7 +42,7 @@ class GetToken:
         try:
             values = request.headers.getlist("authorization")
             if len(values) > 1:
-                raise Unauthorized(reason="several_credentials")
+                raise Unauthorized(reason="several-credentials")
             caller = await self.authenticator.authenticate(values[0] if values else None)
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")

@@ -29,7 +29,7 @@ from entrepot.access import (
 )
 from entrepot.http import logs as logging_setup
 from entrepot.http.addresses import Addresses
-from entrepot.http.distribution import Context, Distribution, ListLimits
+from entrepot.http.distribution import Context, Cursors, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
@@ -356,8 +356,9 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     gauges = _gauges(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)
     lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
+    cursors = Cursors(keys[0].to_jwk().reveal().encode())
     site = Site(
-        Distribution(Context(uses, door, addresses, lists, settings.manifests.bytes_at_most)),
+        Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
         GetToken(authenticator, authorizer, issuer, settings.service),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
         settings.path_prefix,

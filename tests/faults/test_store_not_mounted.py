@@ -63,8 +63,8 @@ def test_nothing_is_said_to_be_lost(registry: RunningRegistry) -> None:
         assert admin.put(upload, params={"digest": digest_of(b"firstsecond")}).status_code == 201
 
 
-def test_an_object_that_is_lost_from_a_disk_that_is_there_is_damaged(registry: RunningRegistry) -> None:
-    """With the marker in its place a missing object is what it was before: damage, and told as such."""
+def test_an_object_that_is_lost_from_a_disk_that_is_there_is_sent_again(registry: RunningRegistry) -> None:
+    """With the marker in its place a missing object is damage: 503, and 404 to a pusher's HEAD, whose push mends it."""
     with registry.admin() as admin:
         repository = Repository(admin)
         repository.push_blob(b"a layer")
@@ -72,9 +72,19 @@ def test_an_object_that_is_lost_from_a_disk_that_is_there_is_damaged(registry: R
             if file.is_file():
                 file.unlink()
 
-        damaged = admin.get(f"{repository.base}/blobs/{digest_of(b'a layer')}")
+        blob = f"{repository.base}/blobs/{digest_of(b'a layer')}"
+        damaged = admin.get(blob)
+        assert (damaged.status_code, damaged.json()["errors"][0]["message"]) == (503, "the stored content is damaged")
 
-    assert (damaged.status_code, damaged.json()["errors"][0]["message"]) == (503, "the stored content is damaged")
+        scope = f"repository:{repository.name}:pull"
+        token = admin.get("/token", params={"scope": scope}).json()["token"]
+        with registry.client(Authorization=f"Bearer {token}") as puller:
+            assert puller.head(blob).status_code == 503
+        assert admin.head(blob).status_code == 404
+        assert admin.get(blob).status_code == 503
+        repository.push_blob(b"a layer")
+        assert admin.head(blob).status_code == 200
+        assert admin.get(blob).content == b"a layer"
 
 
 def test_a_store_from_before_is_marked(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from entrepot.access import (
 )
 from entrepot.compose import uses_of
 from entrepot.http.addresses import Addresses
-from entrepot.http.distribution import Context, Distribution, ListLimits
+from entrepot.http.distribution import Context, Cursors, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
@@ -39,7 +39,8 @@ from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken
-from entrepot.metadata import Database, add_user, find_user_by_name, open_database, upgrade
+from entrepot.metadata import Actor, Database, Transaction, add_user, find_user_by_name, open_database, upgrade
+from entrepot.metadata.tables import repositories
 from entrepot.oci import RepositoryName
 from entrepot.settings import load_settings
 from entrepot.storage import MemoryBlobStore
@@ -67,7 +68,8 @@ class RightsByRepository(Authorizer):
 class House:
     """An application in memory, with tokens for its users."""
 
-    def __init__(self, app: httpx.ASGITransport, issuer: TokenIssuer, ids: dict[str, str]) -> None:
+    def __init__(self, app: httpx.ASGITransport, issuer: TokenIssuer, database: Database, ids: dict[str, str]) -> None:
+        self.database = database
         self._app = app
         self._issuer = issuer
         self._ids = ids
@@ -116,6 +118,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
         Door(authenticator, authorizer, addresses),
         addresses,
         ListLimits(100, 1000),
+        Cursors(key.to_jwk().reveal().encode()),
         4 << 20,
     )
     metrics = Metrics()
@@ -126,7 +129,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
         "",
     )
     app = front(site, limits=Limits(), metrics=metrics, proxies=TrustedProxies())
-    made = House(httpx.ASGITransport(app), issuer, await _add_users(database, passwords))
+    made = House(httpx.ASGITransport(app), issuer, database, await _add_users(database, passwords))
     async with made.user("owner") as owner:
         for name in RIGHTS["owner"]:
             for content in (EMPTY, name.encode()):
@@ -281,6 +284,39 @@ async def test_the_catalog_shows_what_may_be_pulled(house: House) -> None:
 
     assert [first.json(), second.json()] == [{"repositories": ["open"]}, {"repositories": ["target"]}]
     assert "link" not in second.headers
+
+
+async def test_a_page_of_the_catalog_costs_a_bounded_number_of_rows(house: House) -> None:
+    """Behind thousands of closed repositories the list goes on in another page; the link tells none of their names."""
+
+    def add_many(tx: Transaction) -> None:
+        made = Actor("user", "u", "u").columns("created_by")
+        rows = [
+            {
+                "project_id": 1,
+                "name": f"hidden/{number}",
+                "kind": "hosted",
+                "state": "active",
+                "created_at": tx.now,
+                **made,
+            }
+            for number in range(10_500)
+        ]
+        tx.execute(repositories.insert(), rows)
+
+    await house.database.write(add_many)
+    pages = []
+    async with house.user("guest") as guest:
+        url: str | None = "/v2/_catalog?n=1"
+        while url is not None:
+            answer = await guest.get(url)
+            pages.append(answer.json()["repositories"])
+            url = answer.headers["link"].partition(">")[0].lstrip("<") if "link" in answer.headers else None
+            assert "hidden" not in answer.headers.get("link", "")
+        forged = [await guest.get("/v2/_catalog", params={"position": text}) for text in ("hidden", "aGlkZGVu", "\xe9")]
+
+    assert pages == [[], ["open"], ["target"]]
+    assert {answer.status_code for answer in forged} == {400}
 
 
 async def test_who_may_only_push_cannot_read(house: House) -> None:

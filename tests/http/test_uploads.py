@@ -208,6 +208,25 @@ def test_what_arrived_before_the_client_vanished_is_kept(repository: Repository,
     assert repository.client.get(f"{repository.base}/blobs/{digest}").content == content
 
 
+def test_a_silent_body_is_recorded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What came of a body is a checkpoint when the interval is over, though nothing more comes; the body can go on."""
+    content = secrets.token_bytes(300_000)
+    with (
+        registry_in(tmp_path_factory.mktemp("silent"), uploads__checkpoint_interval="1s") as registry,
+        registry.admin() as admin,
+    ):
+        repository = Repository(admin)
+        location = repository.start_upload()
+        with contextlib.closing(_send_half(registry, location, content[:200_000], len(content))) as silent:
+            _wait_for_offset(repository, location, "0-199999")
+            silent.sendall(content[200_000:])
+            assert silent.recv(4096).startswith(b"HTTP/1.1 202 ")
+
+        digest = digest_of(content)
+        assert admin.put(location, params={"digest": digest}).status_code == 201
+        assert admin.get(f"{repository.base}/blobs/{digest}").content == content
+
+
 def test_a_writer_that_was_overtaken_spoils_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A second PATCH at the durable offset shuts out the first; what the first sends after the 201 changes no byte."""
     durable, late, good = (secrets.token_bytes(length) for length in (2 << 20, 1 << 20, 500_000))

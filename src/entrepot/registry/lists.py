@@ -17,15 +17,21 @@ from entrepot.oci import Descriptor, Digest, NameUnknown, RepositoryName, Tag, i
 Item = TypeVar("Item")
 
 _REFERRERS_AT_MOST = 1000  # rows per page; the body's size ends a page earlier
+_ROWS_AT_A_TIME = 1000  # of the catalog, once the first rows were not enough
+_ROWS_AT_MOST = 10_000  # of the catalog for one page, however few of them the caller may see: some 100 ms
 _ANNOTATION_CHARACTERS_AT_MOST = 4 * 1024 * 1024  # of one page: each manifest may have nearly as many
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Items in their order, and whether there are more after the last one."""
+    """Items in their order, and whether there are more after the last one.
+
+    ``seen`` is where the search ended when it had to end before the page was full; the caller may not know that name.
+    """
 
     items: list[Item]
     more: bool
+    seen: str | None = None
 
 
 def _page(items: list[Item], at_most: int) -> Page[Item]:
@@ -59,14 +65,20 @@ class ListRepositories:
     async def __call__(
         self, last: str, at_most: int, readable: Callable[[RepositoryName], Awaitable[bool]]
     ) -> Page[RepositoryName]:
-        """Up to ``at_most`` names after ``last`` that ``readable`` lets through."""
+        """Up to ``at_most`` names after ``last`` that ``readable`` lets through.
+
+        Looks at ten thousand rows or a few more, and then ends the page short, or empty.
+        """
         names: list[RepositoryName] = []
+        size, rows = at_most + 1, 0
         while at_most and len(names) <= at_most:
-            batch = await self.database.read(lambda tx, after=last: list_repositories(tx, after, at_most + 1))  # type: ignore[misc]
+            if rows >= _ROWS_AT_MOST:
+                return Page(names, more=True, seen=last)
+            batch = await self.database.read(lambda tx, after=last, n=size: list_repositories(tx, after, n))  # type: ignore[misc]
             names += [name for name in batch if await readable(name)]
-            if len(batch) <= at_most:
+            if len(batch) < size:
                 break
-            last = batch[-1].text
+            last, rows, size = batch[-1].text, rows + size, max(size, _ROWS_AT_A_TIME)
         return _page(names, at_most)
 
 

@@ -162,13 +162,14 @@ class _Feed:
     """A body cut into segments, each of which ends where a checkpoint is due.
 
     A failure of the body, such as a client that vanished, ends the running segment in order; it is kept in
-    ``failure``, so that what came before it can be made durable first.
+    ``failure``, so that what came before it can be made durable first. Whoever makes a feed closes it.
     """
 
     def __init__(self, body: AsyncIterator[bytes], limits: UploadLimits, room: int) -> None:
         self._body = body
         self._limits = limits
         self._room = room
+        self._reading: asyncio.Task[bytes | None] | None = None
         self.ended = False
         self.failure: Exception | None = None
 
@@ -180,11 +181,13 @@ class _Feed:
     async def segment(self) -> AsyncGenerator[bytes, None]:
         """The next bytes, up to the point where a checkpoint is due or the body ends."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._limits.checkpoint_interval.total_seconds()
+        due: float | None = None  # while there is nothing to record, silence may last
         length = 0
-        while length < self._limits.checkpoint_bytes and loop.time() < due:
+        while length < self._limits.checkpoint_bytes:
+            if not await self._is_next_here(None if due is None else due - loop.time()):
+                return
             try:
-                chunk = await anext(self._body, None)
+                chunk = await self._next()
             except Exception as failure:  # ruff: ignore[blind-except]  whatever it is, it is raised again after the checkpoint
                 self.failure, self.ended = failure, True
                 return
@@ -197,6 +200,33 @@ class _Feed:
                 self.failure, self.ended = BlobTooLarge(limit=self._limits.blob_bytes_at_most), True
                 return
             yield chunk
+            due = due or loop.time() + self._limits.checkpoint_interval.total_seconds()
+
+    async def aclose(self) -> None:
+        """Give up the reading of the body that is under way."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+            if not self._reading.cancelled():
+                self._reading.exception()  # looked at, or asyncio would complain that nobody did
+
+    async def _is_next_here(self, patience: float | None) -> bool:
+        """Wait for the next chunk, the end or a failure for so many seconds; the reading goes on when they are over."""
+        if patience is not None and patience <= 0:
+            return False
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        done, _ = await asyncio.wait([self._reading], timeout=patience)
+        return bool(done)
+
+    async def _next(self) -> bytes | None:
+        """The chunk that is here, None at the end; raises what the body raised."""
+        assert self._reading is not None
+        reading, self._reading = self._reading, None
+        return await reading
+
+    async def _read(self) -> bytes | None:
+        return await anext(self._body, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +280,11 @@ class WriteUpload:
     async def _write(self, session: UploadSession, body: AsyncIterator[bytes], *, closing: bool) -> Written:
         written = Written(session, await resume_hash(self.store, session), session.offset)
         feed = _Feed(body, self.limits, self.limits.blob_bytes_at_most - session.offset)
-        while not feed.ended:
-            written = await self._write_segment(written, feed)
-            if not (closing and feed.is_complete):
-                written = await self._checkpoint(written, writing=not feed.ended)
+        async with contextlib.aclosing(feed):
+            while not feed.ended:
+                written = await self._write_segment(written, feed)
+                if not (closing and feed.is_complete):
+                    written = await self._checkpoint(written, writing=not feed.ended)
         if feed.failure is not None:
             raise feed.failure
         return written

@@ -20,11 +20,15 @@ async def get_blob(context: Context, request: Request, name: RepositoryName, las
     blob = found.blob
     if blob is None:
         raise BlobUnknown(digest=str(digest))
-    if blob.state == "damaged":
-        raise ContentDamaged(digest=str(digest))
-    if request.method == "HEAD" and await context.door.may(
+    asked_to_push = request.method == "HEAD" and await context.door.may(
         caller, Action.PUSH, Resource.repository(name), found.access_version
-    ):
+    )
+    if blob.state == "damaged":
+        if asked_to_push:
+            # Clients that are about to push take this for "send it", and sending it mends the blob.
+            raise BlobUnknown(digest=str(digest), reason="damaged")
+        raise ContentDamaged(digest=str(digest))
+    if asked_to_push:
         await context.uses.pull_blob.keep(found.repository, blob)
     return content_reply(
         request,

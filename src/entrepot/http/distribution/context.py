@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from entrepot.access import Action, Caller, Resource
 from entrepot.http.addresses import Addresses
+from entrepot.http.distribution.cursors import Cursors
 from entrepot.http.door import Door
 from entrepot.oci import RepositoryName, RequestInvalid
 from entrepot.registry import Uses
@@ -28,6 +29,7 @@ class Context:
     door: Door
     addresses: Addresses
     lists: ListLimits
+    cursors: Cursors
     manifest_bytes_at_most: int
 
     async def admit(

@@ -43,13 +43,17 @@ async def get_catalog(context: Context, request: Request) -> Response:
     caller = await context.door.admit(request, Action.CATALOG, CATALOG, access_version)
     query = query_of(request)
     at_most = _page_size(query, context.lists)
+    position = parameter(query, "position")
     page = await context.uses.list_repositories(
-        _after(query),
+        _after(query) if position is None else context.cursors.open(position),
         at_most,
         lambda name: context.door.principal_may(caller, Action.PULL, Resource.repository(name), access_version),
     )
     response = _json({"repositories": [name.text for name in page.items]})
-    if page.more and page.items:
+    if page.seen is not None:
+        position = context.cursors.seal(page.seen)
+        response.headers["Link"] = context.addresses.next_page("/v2/_catalog", n=at_most, position=position)
+    elif page.more and page.items:
         response.headers["Link"] = context.addresses.next_page("/v2/_catalog", n=at_most, last=page.items[-1].text)
     return response
 

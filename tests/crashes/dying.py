@@ -1,5 +1,6 @@
 """A server that dies at a step, and the server after it."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -23,7 +24,8 @@ def die_and_recover(site: Site, step: Step, *, cut_disk: Path | None = None, bet
     """
     ledger = Ledger()
     crash_file = site.folder / "crash"
-    environment = {"PYTHONPATH": str(TESTS), CRASH_FILE: str(crash_file)}
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    environment = {"PYTHONPATH": path, CRASH_FILE: str(crash_file)}
     if cut_disk is not None:
         environment[CRASH_DISK] = str(cut_disk)
     with site.served(program=DYING_SERVER, **environment) as dying, site.http(dying) as http:

@@ -1,4 +1,4 @@
-"""The process that makes the load: reads a job from stdin, writes figures to stdout; exit code 1 for a wrong answer."""
+"""The process that makes the load: for each job, a line on stdin, it answers with a line of figures on stdout."""
 
 import sys
 
@@ -8,14 +8,15 @@ from bench.loads import LOADS
 
 
 def main() -> int:
-    """Run one job."""
-    job = Job.from_json(sys.stdin.read())
-    try:
-        figures = LOADS[job.load].run(job)
-    except (WrongAnswer, OSError) as failure:
-        print(f"{type(failure).__name__}: {failure}", file=sys.stderr)
-        return 1
-    print(figures.to_json())
+    """Run the jobs in order; the first wrong answer ends it with exit code 1 and is told on stderr."""
+    for line in sys.stdin:
+        job = Job.from_json(line)
+        try:
+            figures = LOADS[job.load].run(job)
+        except (WrongAnswer, OSError) as failure:
+            print(f"{type(failure).__name__}: {failure}", file=sys.stderr)
+            return 1
+        print(figures.to_json(), flush=True)
     return 0
 
 

@@ -16,6 +16,7 @@ from bench.jobs import Figures, Job, quantile
 from bench.plain_client import PlainClient, closing_path
 from bench.sizes import GIB, MIB
 
+_SECONDS_AT_MOST: Final = 300
 _CHECKED_AT_MOST: Final = 32
 """Of many small things so many are read back and hashed."""
 
@@ -141,7 +142,8 @@ def _timed(job: Job, load: Callable[[list[Connection], list[float]], Awaitable[N
     async def timed() -> tuple[float, float]:
         connections = [await Connection.open(job.port) for _ in range(job.connections)]
         cpu, began = time.process_time(), time.perf_counter()
-        await load(connections, took)
+        async with asyncio.timeout(_SECONDS_AT_MOST):
+            await load(connections, took)
         seconds, spent = time.perf_counter() - began, time.process_time() - cpu
         for connection in connections:
             connection.close()

@@ -2,17 +2,14 @@
 
 import contextlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from bench.errors import BenchFailed
+from bench.driving import Driver, driving
 from bench.jobs import Figures, Job
 from bench.loads import LOADS
-from bench.machine import CHECKOUT
 from bench.plain_client import PlainClient
 from bench.processes import cpu_seconds, forget_peak, peak_bytes
 from bench.registries import BASIC, NAMES, Name, Registry, running
@@ -20,7 +17,6 @@ from bench.scenarios import Scenario, scenarios
 from bench.sizes import Size
 
 REPOSITORY: Final = "bench/image"
-_DRIVER_SECONDS_AT_MOST: Final = 300
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -64,13 +60,16 @@ class Measured:
 def run_rounds(size: Size, folder: Path, say: Say) -> list[Measured]:
     """Every round with fresh servers and data below ``folder``; who goes first changes from round to round."""
     measured: list[Measured] = []
-    for number in range(1, size.rounds + 1):
-        order = NAMES if number % 2 else NAMES[::-1]
-        measured += _run_round(size, number, order, folder / f"round-{number}", say)
+    with driving() as driver:
+        for number in range(1, size.rounds + 1):
+            order = NAMES if number % 2 else NAMES[::-1]
+            measured += _run_round(size, number, order, driver, folder / f"round-{number}", say)
     return measured
 
 
-def _run_round(size: Size, number: int, order: tuple[Name, ...], folder: Path, say: Say) -> list[Measured]:
+def _run_round(
+    size: Size, number: int, order: tuple[Name, ...], driver: Driver, folder: Path, say: Say
+) -> list[Measured]:
     """One round; its data is removed at once, for it holds a large blob of each registry."""
     measured = []
     with contextlib.ExitStack() as stack:
@@ -86,7 +85,7 @@ def _run_round(size: Size, number: int, order: tuple[Name, ...], folder: Path, s
                 if name not in scenario.registries:
                     continue
                 key = (name, scenario.login != "none")
-                done = _measure(scenario, servers[key], jobs[key], number)
+                done = _measure(scenario, servers[key], jobs[key], driver, number)
                 say(f"round {number}  {scenario.key:<24} {name:<13} {done.rate:10.2f} {scenario.unit}/s")
                 measured.append(done)
     return measured
@@ -103,7 +102,7 @@ def _prepare(server: Registry, seed: int) -> Job:
     return job
 
 
-def _measure(scenario: Scenario, server: Registry, common: Job, number: int) -> Measured:
+def _measure(scenario: Scenario, server: Registry, common: Job, driver: Driver, number: int) -> Measured:
     job = replace(
         common,
         load=scenario.load,
@@ -117,24 +116,8 @@ def _measure(scenario: Scenario, server: Registry, common: Job, number: int) -> 
         client.close()
     forget_peak(server.pid)
     before = cpu_seconds(server.pid)
-    figures = _drive(job, f"{scenario.key} on {server.name}")
+    figures = driver.run(job, f"{scenario.key} on {server.name}")
     spent = cpu_seconds(server.pid) - before
     peak = peak_bytes(server.pid)
     LOADS[job.load].check(job)
     return Measured(scenario.key, server.name, number, job.seed, figures, spent / figures.units, peak)
-
-
-def _drive(job: Job, what: str) -> Figures:
-    """Run the job in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.driver"],
-        input=job.to_json(),
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=_DRIVER_SECONDS_AT_MOST,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BenchFailed(f"{what}: {done.stderr.strip()}")
-    return Figures.from_json(done.stdout)

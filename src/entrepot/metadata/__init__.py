@@ -53,6 +53,7 @@ from entrepot.metadata.port import (
     ServerTooOld,
     StoredObject,
     UniqueViolation,
+    UserRow,
 )
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.repositories import ensure_repository, find_repository, list_repositories, lock_repository
@@ -74,7 +75,6 @@ from entrepot.metadata.uploads import (
     remove_session,
 )
 from entrepot.metadata.users import (
-    UserRow,
     add_user,
     find_user_by_name,
     find_user_by_uid,

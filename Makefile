@@ -20,7 +20,7 @@ DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
-	crashes soak conformance clients lock clean
+	crashes soak conformance clients bench-quick bench-smoke lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ conformance: $(DEV) tools ## the OCI distribution specification's own suite, on 
 clients: $(DEV) tools ## docker, skopeo and crane against a live registry
 	$(PYTEST) $(PARALLEL) tests/clients
 
+bench-smoke: $(DEV) tools ## the benchmark in small: fails on wrong answers, never on speed
+	$(PYTEST) tests/benchmarks
+
+bench-quick: $(DEV) tools ## measure beside CNCF distribution, some minutes; writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
 lint: $(DEV) imports ## ruff's rules and format, import contracts
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --quiet --check
@@ -93,7 +99,7 @@ lock: $(DEV) ## make requirements/*.txt anew from pyproject.toml, newest version
 
 clean: ## remove what these commands made, but not ./.data
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
-	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## Files
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from entrepot.access.port import StoredUser
-from entrepot.metadata import Database, UserRow, find_user_by_name, find_user_by_uid
+from entrepot.metadata import Database, UserRow, find_user_by_uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class DatabaseUsers:
 
     async def find_by_name(self, name: str) -> StoredUser | None:
         """The user called exactly ``name``."""
-        return _user(await self.database.read(lambda tx: find_user_by_name(tx, name)))
+        return _user(await self.database.hot.find_user(name))
 
     async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  the port's name
         """The user with this opaque id."""

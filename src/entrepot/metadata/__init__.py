@@ -120,6 +120,7 @@ from entrepot.metadata.port import (
     ServerTooOld,
     StoredObject,
     UniqueViolation,
+    UserRow,
 )
 from entrepot.metadata.pulls import Pulled, record_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
@@ -163,7 +164,6 @@ from entrepot.metadata.uploads import (
     remove_session,
 )
 from entrepot.metadata.users import (
-    UserRow,
     add_user,
     find_user_by_name,
     find_user_by_uid,

@@ -1,4 +1,4 @@
-"""The statements of the pull path, written for both databases at once, and what their rows mean.
+"""The statements of every request, written for both databases at once, and what their rows mean.
 
 A placeholder is ``?``; an adapter whose driver wants another puts that in. Hidden rows and repositories that are not
 active count as absent, and so does the row of versions never.
@@ -14,11 +14,14 @@ from entrepot.metadata.port import (
     ResolvedBlob,
     ResolvedManifest,
     StoredObject,
+    UserRow,
 )
 from entrepot.metadata.types import digest_from_bytes, instant_from_microseconds
 from entrepot.oci import Unavailable
 
 ACCESS_VERSION = "SELECT access_version FROM versions WHERE id = 1"
+
+FIND_USER = "SELECT uid, name, password_hash, is_admin, disabled_at FROM users WHERE name = ?"
 
 RESOLVE_TAG = """
 SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until
@@ -53,6 +56,14 @@ ORDER BY o.ordinal
 def version_of(rows: Sequence[Sequence[Any]]) -> int:
     """What ACCESS_VERSION answered; raises Unavailable without the row of versions."""
     return int(_first(rows)[0])
+
+
+def user_of(rows: Sequence[Sequence[Any]]) -> UserRow | None:
+    """What FIND_USER answered."""
+    if not rows:
+        return None
+    uid, name, password_hash, is_admin, disabled_at = rows[0]
+    return UserRow(uid, name, password_hash, bool(is_admin), disabled_at is not None)
 
 
 def manifest_of(rows: Sequence[Sequence[Any]]) -> ResolvedManifest:

@@ -1,4 +1,4 @@
-"""The pull path's reads on PostgreSQL: prepared statements on the event loop, without transactions."""
+"""The reads of every request on PostgreSQL: prepared statements on the event loop, without transactions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,13 +9,15 @@ import psycopg
 from entrepot.metadata.hot import (
     ACCESS_VERSION,
     FIND_BLOB,
+    FIND_USER,
     RESOLVE_DIGEST,
     RESOLVE_TAG,
     blob_of,
     manifest_of,
+    user_of,
     version_of,
 )
-from entrepot.metadata.port import ResolvedBlob, ResolvedManifest
+from entrepot.metadata.port import ResolvedBlob, ResolvedManifest, UserRow
 from entrepot.metadata.postgresql_connection import (
     ConnectionLost,
     connection_parameters,
@@ -37,6 +39,7 @@ def _placed(statement: LiteralString) -> LiteralString:
 
 
 _ACCESS_VERSION = _placed(ACCESS_VERSION)
+_FIND_USER = _placed(FIND_USER)
 _RESOLVE_TAG = _placed(RESOLVE_TAG)
 _RESOLVE_DIGEST = _placed(RESOLVE_DIGEST)
 _FIND_BLOB = _placed(FIND_BLOB)
@@ -59,6 +62,10 @@ class PostgresqlHotReads:
     async def access_version(self) -> int:
         """The number that every change of rights moves on."""
         return version_of(await self._rows(_ACCESS_VERSION, ()))
+
+    async def find_user(self, name: str) -> UserRow | None:
+        """The user of that name, compared by bytes."""
+        return user_of(await self._rows(_FIND_USER, (name,)))
 
     async def resolve_tag(self, repository: RepositoryName, tag: Tag) -> ResolvedManifest:
         """The manifest on which the tag stands."""

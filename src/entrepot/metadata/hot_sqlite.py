@@ -1,4 +1,4 @@
-"""The pull path's reads on SQLite: the driver called on the event loop, as a thread would cost forty times that."""
+"""The reads of every request on SQLite: called on the event loop, as a thread would cost forty times that."""
 
 import contextlib
 import sqlite3
@@ -9,13 +9,15 @@ from entrepot.metadata.bounded_threads import BoundedThreads
 from entrepot.metadata.hot import (
     ACCESS_VERSION,
     FIND_BLOB,
+    FIND_USER,
     RESOLVE_DIGEST,
     RESOLVE_TAG,
     blob_of,
     manifest_of,
+    user_of,
     version_of,
 )
-from entrepot.metadata.port import ResolvedBlob, ResolvedManifest
+from entrepot.metadata.port import ResolvedBlob, ResolvedManifest, UserRow
 from entrepot.metadata.types import digest_to_bytes
 from entrepot.oci import Digest, RepositoryName, Tag, Unavailable
 
@@ -40,6 +42,10 @@ class SqliteHotReads:
     async def access_version(self) -> int:
         """The number that every change of rights moves on."""
         return version_of(await self._rows(ACCESS_VERSION, ()))
+
+    async def find_user(self, name: str) -> UserRow | None:
+        """The user of that name, compared by bytes."""
+        return user_of(await self._rows(FIND_USER, (name,)))
 
     async def resolve_tag(self, repository: RepositoryName, tag: Tag) -> ResolvedManifest:
         """The manifest on which the tag stands."""

@@ -71,15 +71,30 @@ class ResolvedBlob:
     blob: BlobKey | None
 
 
-class HotReads(Protocol):
-    """The reads of the pull path: one prepared statement each, on the newest committed rows.
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user as stored; ``uid`` is the opaque id that tokens and records carry."""
 
-    The versions come back whether or not the rest exists. Every method raises Unavailable when the database does not
-    answer.
+    uid: str
+    name: str
+    password_hash: str | None
+    is_admin: bool
+    disabled: bool
+
+
+class HotReads(Protocol):
+    """The reads of every request: one prepared statement each, on the newest committed rows.
+
+    The versions come back whether or not a repository, manifest or blob exists. Every method raises Unavailable when
+    the database does not answer.
     """
 
     async def access_version(self) -> int:
         """The number that every change of rights moves on."""
+        ...
+
+    async def find_user(self, name: str) -> UserRow | None:
+        """The user of that name, compared by bytes."""
         ...
 
     async def resolve_tag(self, repository: RepositoryName, tag: Tag) -> ResolvedManifest:
@@ -105,7 +120,7 @@ class Database(Protocol):
 
     @property
     def hot(self) -> HotReads:
-        """The reads of the pull path."""
+        """The reads of every request."""
         ...
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:

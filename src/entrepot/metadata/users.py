@@ -1,25 +1,13 @@
 """Local users."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, select, update
 
+from entrepot.metadata.port import UserRow
 from entrepot.metadata.tables import users, versions
 from entrepot.metadata.transaction import Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class UserRow:
-    """A user as stored; ``uid`` is the opaque id that tokens and records carry."""
-
-    uid: str
-    name: str
-    password_hash: str | None
-    is_admin: bool
-    disabled: bool
-
 
 _USER = select(users.c.uid, users.c.name, users.c.password_hash, users.c.is_admin, users.c.disabled_at)
 

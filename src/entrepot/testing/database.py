@@ -29,6 +29,10 @@ from entrepot.metadata import (
     StoredObject,
     Transaction,
     UniqueViolation,
+    UserRow,
+    add_user,
+    find_user_by_name,
+    set_password_hash,
 )
 from entrepot.metadata.tables import (
     DEFAULT_STORE,
@@ -40,6 +44,7 @@ from entrepot.metadata.tables import (
     repositories,
     repository_blobs,
     tags,
+    users,
     versions,
 )
 from entrepot.oci import Algorithm, Digest, RepositoryName, Tag, Unavailable
@@ -66,6 +71,10 @@ def _adding_project(name: str) -> Callable[[Transaction], int]:
 
 def _moving_tags(manifest_id: int) -> Callable[[Transaction], int]:
     return lambda tx: int(tx.execute(update(tags).values(manifest_id=manifest_id)).rowcount)
+
+
+def _querying_user(name: str) -> Callable[[Transaction], UserRow | None]:
+    return lambda tx: find_user_by_name(tx, name)
 
 
 def has_project(tx: Transaction, name: str) -> bool:
@@ -386,6 +395,27 @@ class DatabaseContract:
         assert await database.hot.resolve_digest(nowhere, digest) == ResolvedManifest(access, policy, None, None)
         assert await database.hot.find_blob(nowhere, digest) == ResolvedBlob(access, policy, None, None)
         assert await database.hot.access_version() == access
+
+    async def test_hot_users_equal_queries(self, database: Database) -> None:
+        """A user is found by the bytes of its name, as it stands at this moment, and nobody else is."""
+        names = [_unique("user"), _unique("User"), _unique("名"), _unique("o'user")]
+
+        def store(tx: Transaction) -> None:
+            for number, name in enumerate(names):
+                add_user(tx, name, f"hash of {name}", is_admin=number % 2 == 0)
+            without_password = update(users).where(users.c.name == names[1]).values(password_hash=None)
+            tx.execute(without_password.values(disabled_at=tx.now))
+
+        await database.write(store)
+
+        for name in [*names, names[0].upper(), names[0] + " ", "%", ""]:
+            found = await database.hot.find_user(name)
+            assert found == await database.read(_querying_user(name))
+            assert (found is not None) == (name in names)
+        await database.write(lambda tx: set_password_hash(tx, names[0], "another"))
+        changed = await database.hot.find_user(names[0])
+        assert changed is not None
+        assert changed.password_hash == "another"  # ruff: ignore[hardcoded-password-string]  made up for the test
 
     @settings(
         max_examples=25,

@@ -51,7 +51,7 @@ test-faults: $(DEV) tools ## full disks, lost power, vanished clients, two write
 conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
 	$(PYTEST) $(PARALLEL) tests/conformance
 
-clients: $(DEV) tools ## docker, skopeo and crane against a live registry
+clients: $(DEV) tools ## docker, podman, buildah, skopeo, ctr, crane, oras, helm against a live registry
 	$(PYTEST) $(PARALLEL) tests/clients
 
 lint: $(DEV) imports ## ruff's rules and format, import contracts

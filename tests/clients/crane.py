@@ -21,9 +21,12 @@ class Crane:
 
     def __call__(self, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
         """Run ``crane ARGUMENTS`` and return what it said (see run_program), without the last line break."""
-        command = [find_program("crane"), *arguments]
-        environment = self.environment()
+        command, environment = self.line(*arguments), self.environment()
         return run_program(command, environment=environment, stdin=stdin, expected_to_fail=expected_to_fail).strip()
+
+    def line(self, *arguments: str | Path) -> list[str | Path]:
+        """The command line of ``crane ARGUMENTS``."""
+        return [find_program("crane"), *arguments]
 
     def environment(self) -> dict[str, str]:
         """What tells the command where its credentials are."""

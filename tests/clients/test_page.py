@@ -164,7 +164,7 @@ def came_back(client: str, desk: Desk, image: Layout) -> bool:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_commands_of_the_page_work(client: str, desk: Desk, tls_admin: httpx.Client, small_image: Layout) -> None:
-    """The client refuses without the authority's certificate; a wrong password is refused; else all commands succeed."""
+    """The client refuses without the authority's certificate, and a wrong password; then all commands succeed."""
     section = read_section(PAGES["clients.md"], client)
     contact = section.until_contact(client)
     distrusting = [command.replace("--ca-file ca.crt ", "").replace("--hosts-dir hosts ", "") for command in contact]

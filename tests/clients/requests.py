@@ -30,8 +30,8 @@ class Request:
 class Watch:
     """The requests to one repository, from now on."""
 
-    def __init__(self, registry: LiveRegistry, repository: str) -> None:
-        """``repository`` is a name without the registry's address."""
+    def __init__(self, registry: LiveRegistry, repository: str | None) -> None:
+        """``repository`` is a name without the registry's address, or None for requests about none, as for tokens."""
         self._registry = registry
         self._repository = repository
         self._begin = len(registry.log())

@@ -58,7 +58,7 @@ soak: $(DEV) tools ## kill -9 at any moment for SOAK_MINUTES=30, on SQLite and o
 conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
 	$(PYTEST) $(PARALLEL) tests/conformance
 
-clients: $(DEV) tools ## docker, skopeo and crane against a live registry
+clients: $(DEV) tools ## docker, podman, buildah, skopeo, ctr, crane, oras, helm against a live registry
 	$(PYTEST) $(PARALLEL) tests/clients
 
 bench-smoke: $(DEV) tools ## the benchmark in small: fails on wrong answers, never on speed

@@ -3,11 +3,17 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from clients.containerd import running_containerd
 from clients.engine import Docker, running_dockerd
-from clients.image import Layout, root_filesystem_layers, write_image, write_multi_platform_image
-from harness.registry import LiveRegistry, running_registry
+from clients.image import Layout, noise_layers, root_filesystem_layers, write_image, write_multi_platform_image
+from clients.sandbox import Sandbox, running_sandbox
+from harness.registry import ADMIN, LiveRegistry, running_registry
+
+MEBIBYTE = 1024**2
+SECONDS_AT_MOST = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +35,36 @@ def multi_platform_image(layers: dict[str, bytes], tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="session")
+def small_image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An image of three layers for what is not about bytes."""
+    return write_image(tmp_path_factory.mktemp("small"), noise_layers(3, 1024))
+
+
+@pytest.fixture(scope="session")
+def large_image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An image whose one layer has 64 MiB that do not compress."""
+    return write_image(tmp_path_factory.mktemp("large"), noise_layers(1, 64 * MEBIBYTE))
+
+
+@pytest.fixture(scope="session")
+def many_layers_image(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An image of twenty layers, more than any client sends at once."""
+    return write_image(tmp_path_factory.mktemp("many"), noise_layers(20, MEBIBYTE // 4))
+
+
+@pytest.fixture(scope="session")
 def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[LiveRegistry, None, None]:
     """A registry that lets nobody in without a password; each test has a repository of its own."""
     with running_registry(tmp_path_factory.mktemp("private"), "--anonymous", "none") as registry:
         yield registry
+
+
+@pytest.fixture
+def admin(private_registry: LiveRegistry) -> Generator[httpx.Client, None, None]:
+    """Plain requests to the private registry, as its admin."""
+    credentials = (ADMIN, private_registry.admin_password)
+    with httpx.Client(base_url=private_registry.url, auth=credentials, timeout=SECONDS_AT_MOST) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +75,23 @@ def public_registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[LiveR
 
 
 @pytest.fixture(scope="session")
-def dockerd() -> Generator[Path, None, None]:
+def sandbox() -> Generator[Sandbox, None, None]:
+    """Where daemons run, and clients that look for their settings in /etc."""
+    with running_sandbox() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def dockerd(sandbox: Sandbox) -> Generator[Path, None, None]:
     """The socket of a running Docker engine."""
-    with running_dockerd() as socket:
+    with running_dockerd(sandbox) as socket:
+        yield socket
+
+
+@pytest.fixture(scope="session")
+def containerd(sandbox: Sandbox) -> Generator[Path, None, None]:
+    """The socket of a running containerd."""
+    with running_containerd(sandbox) as socket:
         yield socket
 
 

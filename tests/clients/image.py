@@ -2,15 +2,18 @@
 
 import gzip
 import hashlib
+import io
 import json
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from harness.programs import find_program, tools_folder
+from harness.programs import find_program, run_program, tools_folder
 
 # In the order of the layers; `make tools` fetches them (tools/tools.toml).
 PACKAGES = ("base-files", "busybox-static", "libc6", "tzdata")
@@ -37,6 +40,39 @@ class Layout:
         """The content of every blob, by the name of its file."""
         return {blob.name: blob.read_bytes() for blob in (self.path / "blobs" / "sha256").iterdir()}
 
+    def config(self) -> str:
+        """The digest of the config of the image."""
+        digest: str = self._manifest()["config"]["digest"]
+        return digest
+
+    def layer_count(self) -> int:
+        """How many layers the image has."""
+        return len(self._manifest()["layers"])
+
+    def archive(self) -> Path:
+        """The layout as a tar archive beside it, made once."""
+        return self._beside("oci.tar", ["tar", "--create", "--directory", self.path, "--file", "TARGET", "."])
+
+    def docker_archive(self) -> Path:
+        """The image in the form that `docker load` reads, beside it, made once; its name ends in ``:loaded``."""
+        target = f"docker-archive:TARGET:{self.path.name}:loaded"
+        command: list[str | Path] = [find_program("skopeo"), "--insecure-policy", "copy", "--quiet"]
+        command += [self.reference(), target]
+        return self._beside("docker.tar", command)
+
+    def _manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(
+            (self.path / "blobs" / "sha256" / self.digest.removeprefix("sha256:")).read_bytes()
+        )
+        return manifest
+
+    def _beside(self, suffix: str, command: list[str | Path]) -> Path:
+        """A file made of the layout by a command that names it TARGET."""
+        made = self.path.with_name(f"{self.path.name}.{suffix}")
+        if not made.exists():
+            run_program([str(part).replace("TARGET", str(made)) for part in command])
+        return made
+
     def reference(self) -> str:
         """How skopeo names the image in this layout."""
         return f"oci:{self.path}:latest"
@@ -55,6 +91,24 @@ def root_filesystem_layers() -> dict[str, bytes]:
         )
         layers[package] = unpacked.stdout
     return layers
+
+
+def noise_layers(count: int, size: int) -> dict[str, bytes]:
+    """Archives of one file each, in which nothing repeats; the same bytes every time."""
+    made = {}
+    for number in range(count):
+        content = Random(number).randbytes(size)  # ruff: ignore[suspicious-non-cryptographic-random-usage]  noise
+        made[f"noise-{number}"] = _archive_of(f"noise-{number}", content)
+    return made
+
+
+def _archive_of(name: str, content: bytes) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as writer:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        writer.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
 
 
 def write_image(layout: Path, layers: dict[str, bytes], architecture: str = "amd64") -> Layout:

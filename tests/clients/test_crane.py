@@ -1,35 +1,15 @@
 """crane: push, pull, copy between repositories, indexes of several platforms, tags, deletion."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
+from clients.contract import REFUSED, ImageClientContract
+from clients.crane import Crane
 from clients.image import Layout
-from harness.programs import find_program, run_program
-from harness.registry import ADMIN, LiveRegistry
-
-REFUSED = re.compile(r"unauthorized|denied", re.IGNORECASE)
-
-
-class Crane:
-    """The crane command of one person, with credentials of their own."""
-
-    def __init__(self, config: Path) -> None:
-        """The credentials lie in the folder ``config``."""
-        self._config = config
-
-    def __call__(self, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
-        """Run ``crane ARGUMENTS`` and return what it said (see run_program), without the last line break."""
-        environment = {"DOCKER_CONFIG": str(self._config)}
-        command = [find_program("crane"), *arguments]
-        return run_program(command, environment=environment, stdin=stdin, expected_to_fail=expected_to_fail).strip()
-
-    def log_in(self, registry: LiveRegistry, password: str | None = None) -> None:
-        """Keep the admin's password, or another one, for later; crane does not ask the registry about it."""
-        stdin = password or registry.admin_password
-        self("auth", "login", registry.address, "--username", ADMIN, "--password-stdin", stdin=stdin)
+from harness.programs import run_program
+from harness.registry import LiveRegistry
 
 
 @pytest.fixture
@@ -42,6 +22,15 @@ def crane(tmp_path: Path) -> Crane:
 def crane_of_a_stranger(tmp_path: Path) -> Crane:
     """The crane command of someone else, who never logs in."""
     return Crane(tmp_path / "stranger-config")
+
+
+class TestCrane(ImageClientContract):
+    """What every client of images does."""
+
+    @pytest.fixture
+    def client(self, crane: Crane) -> Crane:
+        """Crane of someone who has not logged in anywhere."""
+        return crane
 
 
 @pytest.mark.parametrize("door", ["private_registry", "public_registry"])

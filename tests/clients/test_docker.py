@@ -1,14 +1,14 @@
 """docker with a real engine: log in, push, pull, run."""
 
 import contextlib
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from clients.engine import Docker
+from clients.contract import REFUSED, ImageClientContract
+from clients.engine import PUSHED, Docker
 from harness.registry import ADMIN, LiveRegistry
 
 DOCKERFILE = """
@@ -23,9 +23,6 @@ CMD ["/bin/sh"]
 
 # What the Dockerfile makes: one for each ADD and RUN.
 LAYERS = 5
-
-PUSHED = re.compile(r"digest: (sha256:[0-9a-f]{64}) size: \d+")
-REFUSED = re.compile(r"unauthorized|denied|no basic auth credentials|authentication required", re.IGNORECASE)
 
 
 def log_in(docker: Docker, registry: LiveRegistry) -> None:
@@ -178,3 +175,12 @@ def test_no_anonymous_pull_where_it_is_off(
     said = docker_of_a_stranger("pull", reference, expected_to_fail=True)
 
     assert REFUSED.search(said)
+
+
+class TestDocker(ImageClientContract):
+    """What every client of images does."""
+
+    @pytest.fixture
+    def client(self, docker: Docker) -> Docker:
+        """Docker of someone who has not logged in anywhere."""
+        return docker

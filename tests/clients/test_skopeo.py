@@ -1,43 +1,14 @@
 """skopeo: log in, copy in and out, inspect, list, delete."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
+from clients.contract import REFUSED, ImageClientContract
 from clients.image import Layout
-from harness.programs import find_program, run_program
-from harness.registry import ADMIN, LiveRegistry
-
-REFUSED = re.compile(r"unauthorized|denied", re.IGNORECASE)
-
-
-class Skopeo:
-    """The skopeo command of one person, with credentials of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        """The credentials lie in ``folder``."""
-        folder.mkdir()
-        self._policy = folder / "policy.json"
-        self._policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}', encoding="utf-8")
-        # Else skopeo would take those of whoever runs the tests.
-        self._auth_file = folder / "auth.json"
-        self._auth_file.write_text("{}", encoding="utf-8")
-
-    def __call__(self, command: str, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
-        """Run ``skopeo COMMAND ARGUMENTS`` and return what it said (see run_program)."""
-        line = [find_program("skopeo"), "--policy", self._policy, command, "--authfile", self._auth_file, *arguments]
-        return run_program(line, stdin=stdin, expected_to_fail=expected_to_fail)
-
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["--tls-verify=false", "--username", ADMIN, "--password-stdin", registry.address]
-        return self("login", *arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
-
-
-PUSH = ("--all", "--preserve-digests", "--dest-tls-verify=false")
-PULL = ("--all", "--preserve-digests", "--src-tls-verify=false")
+from clients.skopeo import PULL, PUSH, Skopeo
+from harness.registry import LiveRegistry
 
 
 @pytest.fixture
@@ -50,6 +21,15 @@ def skopeo(tmp_path: Path) -> Skopeo:
 def skopeo_of_a_stranger(tmp_path: Path) -> Skopeo:
     """The skopeo command of someone else, who never logs in."""
     return Skopeo(tmp_path / "stranger")
+
+
+class TestSkopeo(ImageClientContract):
+    """What every client of images does."""
+
+    @pytest.fixture
+    def client(self, skopeo: Skopeo) -> Skopeo:
+        """Skopeo of someone who has not logged in anywhere."""
+        return skopeo
 
 
 @pytest.mark.parametrize("door", ["private_registry", "public_registry"])

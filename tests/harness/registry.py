@@ -26,7 +26,7 @@ LOG_LINES_SHOWN = 40
 ENTREPOT = (str(Path(sys.executable).with_name("entrepot")), "serve")
 
 # The first line of what the registry says once it listens; it names the port that the system gave it.
-_LISTENING = re.compile(r"entrepot is listening on http://(127\.0\.0\.1:\d+)")
+_LISTENING = re.compile(r"entrepot is listening on (https?)://(\S+:\d+)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class LiveRegistry:
 
     address: str
     """``127.0.0.1:PORT``, as clients write it before a repository's name."""
+    scheme: str
     admin_password: str
     data: Path
     pid: int
@@ -44,7 +45,12 @@ class LiveRegistry:
     @property
     def url(self) -> str:
         """The address as an origin: ``http://127.0.0.1:PORT``."""
-        return f"http://{self.address}"
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def port(self) -> int:
+        """The port of the address."""
+        return int(self.address.rpartition(":")[2])
 
     def log(self) -> str:
         """All that the process has written so far, to stdout and stderr."""
@@ -92,7 +98,8 @@ def running_registry(
     """Start a registry whose data, log and password file lie in ``folder``, wait until it is ready, stop it at the end.
 
     ``arguments`` and ``environment`` are added to `entrepot serve`'s; the data directory of an earlier registry in the
-    same folder is used again. ``program`` is what is started, when it is not the command that users start.
+    same folder is used again. It listens on a free port of 127.0.0.1 unless they say where. ``program`` is what is
+    started, when it is not the command that users start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, log_file, password_file = folder / "data", folder / "log", folder / "admin-password"
@@ -114,8 +121,8 @@ def running_registry(
             start_new_session=True,  # a group of its own, so that a crash can take its workers too
         )
     try:
-        address = _wait_for_address(process, log_file)
-        registry = LiveRegistry(address, password, data, process.pid, process, log_file)
+        scheme, address = _wait_for_address(process, log_file)
+        registry = LiveRegistry(address, scheme, password, data, process.pid, process, log_file)
         yield registry
         registry.stop()
     finally:
@@ -124,32 +131,37 @@ def running_registry(
         process.wait(STOP_SECONDS_AT_MOST)
 
 
-def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> str:
-    """The address that a starting registry tells, once it answers there; a registry that ends fails the test."""
-    address = ""
+def _wait_for_address(process: subprocess.Popen[bytes], log_file: Path) -> tuple[str, str]:
+    """Scheme and address that a starting registry tells, once it answers; a registry that ends fails the test."""
+    scheme, address = "", ""
 
     def answers() -> bool:
-        nonlocal address
+        nonlocal scheme, address
         log = log_file.read_text(encoding="utf-8", errors="replace")
         if process.poll() is not None:
             pytest.fail(f"entrepot serve ended with exit code {process.returncode}:\n{log}", pytrace=False)
         if (told := _LISTENING.search(log)) is None:
             return False
-        address = told[1]
-        return _is_ready(address)
+        scheme, address = told.groups()
+        return _is_ready(scheme, address)
 
     try:
         wait_until(answers, "entrepot serve is ready", seconds_at_most=START_SECONDS_AT_MOST)
     except TimeoutError as late:
         log = log_file.read_text(encoding="utf-8", errors="replace")
         pytest.fail(f"{late}:\n{log}", pytrace=False)
-    return address
+    return scheme, address
 
 
-def _is_ready(address: str) -> bool:
-    """Whether the registry answers clients: with a challenge, or with 200 where none is needed."""
-    connection = http.client.HTTPConnection(address, timeout=ANSWER_SECONDS_AT_MOST)
+def _is_ready(scheme: str, address: str) -> bool:
+    """Whether the registry answers clients (a challenge, or 200 where none is needed); over TLS, whether it listens."""
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ANSWER_SECONDS_AT_MOST)
     try:
+        connection.connect()
+        if scheme == "https":
+            # Who trusts its certificate is for the tests to say.
+            return True
         connection.request("GET", "/v2/")
         return connection.getresponse().status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}
     except (OSError, http.client.HTTPException):

@@ -23,6 +23,9 @@ STOP_SECONDS_AT_MOST = 40.0
 ANSWER_SECONDS_AT_MOST = 5.0
 LOG_LINES_SHOWN = 40
 
+# Jobs are run where a test is about them: a worker beside each of hundreds of registries would double their starts.
+NO_JOBS = {"ENTREPOT_JOBS__IN_SERVE": "false"}
+
 ENTREPOT = (str(Path(sys.executable).with_name("entrepot")), "serve")
 
 # The first line of what the registry says once it listens; it names the port that the system gave it.
@@ -113,7 +116,7 @@ def running_registry(
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
-            env={**inherited, **(environment or {})},
+            env={**inherited, **NO_JOBS, **(environment or {})},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -15,7 +15,7 @@ from harness.registry import LiveRegistry
 
 ENTREPOT = Path(sys.executable).with_name("entrepot")
 WAIT = 60.0  # seconds after which a test that hangs fails
-SOON = {"ENTREPOT_JOBS__POLL_INTERVAL": "100ms"}
+SOON = {"ENTREPOT_JOBS__IN_SERVE": "true", "ENTREPOT_JOBS__POLL_INTERVAL": "100ms"}
 
 
 def children_of(pid: int) -> set[int]:

@@ -1,0 +1,28 @@
+"""Builds the concrete registry out of its parts: the one place that knows all of them."""
+
+from entrepot.compose.collection import Collection, collection_of, opened_collection, policy_of
+from entrepot.compose.ports import OpenPorts, open_ports
+from entrepot.compose.preparing import Prepared, prepare
+from entrepot.compose.serving import OPERATIONS, PUBLIC, AppFactory, limits_of
+from entrepot.compose.uses import uses_of
+from entrepot.compose.worker import WorkerProcess, job_kinds, queue_of, run_worker
+
+__all__ = [
+    "OPERATIONS",
+    "PUBLIC",
+    "AppFactory",
+    "Collection",
+    "OpenPorts",
+    "Prepared",
+    "WorkerProcess",
+    "collection_of",
+    "job_kinds",
+    "limits_of",
+    "open_ports",
+    "opened_collection",
+    "policy_of",
+    "prepare",
+    "queue_of",
+    "run_worker",
+    "uses_of",
+]

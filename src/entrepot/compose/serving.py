@@ -1,0 +1,131 @@
+"""The ASGI application of the server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from entrepot.access import (
+    METRICS,
+    Action,
+    AnonymousAccess,
+    Authenticator,
+    Authorizer,
+    DatabaseUsers,
+    Passwords,
+    TokenIssuer,
+    TokenVerifier,
+    load_signing_keys,
+)
+from entrepot.compose.gauges import gauges_of
+from entrepot.compose.ports import OpenPorts, key_file, open_ports
+from entrepot.compose.uses import uses_of
+from entrepot.compose.worker import job_kinds
+from entrepot.http.addresses import Addresses
+from entrepot.http.distribution import Context, Cursors, Distribution, ListLimits
+from entrepot.http.door import Door
+from entrepot.http.front import front
+from entrepot.http.limits import Limits
+from entrepot.http.listeners import by_listener
+from entrepot.http.metrics import Metrics
+from entrepot.http.ops import ops_app
+from entrepot.http.proxies import TrustedProxies
+from entrepot.http.site import Site
+from entrepot.http.tokens import GetToken
+from entrepot.metadata import (
+    Database,
+)
+from entrepot.settings import Settings
+from entrepot.storage import BlobStore
+
+PUBLIC = "public"
+OPERATIONS = "operations"
+"""Names of the listeners."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What one connection, request or reader may cost."""
+    http = settings.http
+    return Limits(
+        header_bytes=http.header_bytes,
+        header_time=http.header_timeout,
+        idle_time=http.idle_timeout,
+        minimum_rate=http.minimum_rate,
+        rate_window=http.rate_window,
+        connections=http.connections_at_most,
+        graceful_time=http.graceful_stop,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AppFactory:
+    """Makes the ASGI application inside a worker process; itself only values, so that it can be sent there."""
+
+    settings: Settings
+    open_ports: OpenPorts = open_ports
+
+    def __call__(self) -> ASGIApp:
+        """The application of all listeners; everything is opened in its lifespan."""
+        apps: dict[str, ASGIApp] = {}
+
+        @asynccontextmanager
+        async def lifespan() -> AsyncGenerator[None]:
+            async with AsyncExitStack() as stack:
+                database, store = self.open_ports(self.settings, stack)
+                apps.update(await _build(self.settings, database, store, stack))
+                yield
+
+        return by_listener(apps, lifespan)
+
+
+async def _build(settings: Settings, database: Database, store: BlobStore, stack: AsyncExitStack) -> dict[str, ASGIApp]:
+    """Build the application of each listener on an open database and store; ``stack`` closes what it opens itself."""
+    passwords = Passwords()
+    stack.callback(passwords.close)
+
+    keys = await load_signing_keys(database, key_file(settings))
+    users = DatabaseUsers(database)
+    issuer = TokenIssuer(keys[0], issuer=settings.service, service=settings.service, lifetime=settings.tokens.lifetime)
+    verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service)
+    authenticator = Authenticator(users, passwords, verifier)
+    authorizer = Authorizer(users, AnonymousAccess(settings.anonymous.value))
+    addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
+    door = Door(authenticator, authorizer, addresses)
+    uses = uses_of(settings, database, store)
+    stack.push_async_callback(uses.count_pulls.write)
+    counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
+    stack.push_async_callback(_cancelled, counting)
+
+    async def may_read_metrics(request: Request) -> None:
+        await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
+
+    metrics = Metrics()
+    checks = {"database": database.ping, "storage": store.probe}
+    gauges = gauges_of(database, [kind.name for kind in job_kinds(settings, database, store)])
+    limits = limits_of(settings)
+    lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
+    cursors = Cursors(keys[0].to_jwk().reveal().encode())
+    site = Site(
+        Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
+        GetToken(authenticator, authorizer, issuer, settings.service),
+        ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
+        settings.path_prefix,
+    )
+    proxies = TrustedProxies(settings.trusted_proxies)
+    return {
+        PUBLIC: front(site, limits=limits, metrics=metrics, proxies=proxies),
+        OPERATIONS: front(
+            ops_app(checks=checks, metrics=metrics, gauges=gauges), limits=limits, metrics=metrics, proxies=proxies
+        ),
+    }
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task of the lifespan and wait for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -212,9 +212,9 @@ class ReviewBatch:
             else:
                 until = PARKED if verdict.until is None else verdict.until - self.policy.review_after
                 postpone_review(tx, queue, review.key, until)
+        drop_reviews(tx, queue, done)  # first: a removal queues its neighbours anew, also those that were to be kept
         if gone:
             subject.remove(tx, gone, self.policy)
-        drop_reviews(tx, queue, done)
         return Reviewed(len(due), len(gone))
 
     def _fail(self, tx: Transaction, queue: Queue, key: Key, reason: str) -> None:

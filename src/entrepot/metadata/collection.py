@@ -48,8 +48,8 @@ from entrepot.metadata.transaction import Transaction
 from entrepot.metadata.types import InstantType
 from entrepot.oci import Digest
 
-PARKED = datetime(9999, 1, 1, tzinfo=UTC)
-"""Where a row waits that only a change of settings can make due."""
+PARKED = datetime(9000, 1, 1, tzinfo=UTC)
+"""Where a row waits that only a change of settings can make due; any setting can be added to it."""
 
 Key: TypeAlias = tuple[int, ...]
 """The primary key of a row under review: a manifest's or blob's number, or the numbers of repository and blob."""

@@ -27,7 +27,7 @@ from entrepot.metadata.tables import (
     upload_sessions,
 )
 from entrepot.oci import Digest, RepositoryName, Tag
-from entrepot.settings import load_settings
+from entrepot.settings import Settings, load_settings
 from entrepot.storage import MemoryBlobStore
 from entrepot.testing.blob_store import listed
 from entrepot.testing.faulty_store import FaultyBlobStore
@@ -59,7 +59,7 @@ class Collecting(Registry):
 
     def collection_with(self, **flags: str) -> Collection:
         """The collection under further settings, ``__`` standing for the dot of a section."""
-        return collection_of(_settings(self._folder, self._url, **flags), self.database, self.faults)
+        return collection_of(settings_for(self._folder, self._url, **flags), self.database, self.faults)
 
     async def age(self, time: timedelta) -> None:
         """Let so much time pass for every row, by moving their instants into the past."""
@@ -88,6 +88,10 @@ class Collecting(Registry):
     async def clear_queues(self) -> None:
         """Forget every event so far."""
         await self.database.write(lambda tx: [tx.execute(delete(table)).rowcount for table in _QUEUES.values()])
+
+    async def clear_links(self) -> None:
+        """Forget every event that concerns a link."""
+        await self.database.write(lambda tx: tx.execute(delete(link_reviews)).rowcount)
 
     async def queued(self) -> dict[Any, Event]:
         """What waits for a review, and the event that made it so: manifests, links by repository, blobs."""
@@ -146,7 +150,8 @@ async def change(registry: Registry, table: Table, where: Any = True, **values: 
     return await registry.database.write(lambda tx: tx.execute(update(table).where(where).values(values)).rowcount)
 
 
-def _settings(folder: Path, url: str, **flags: str) -> Any:
+def settings_for(folder: Path, url: str, **flags: str) -> Settings:
+    """The settings of a registry over the database at ``url``, ``__`` standing for the dot of a section."""
     config = folder / "entrepot.toml"
     config.write_text("", encoding="utf-8")
     given = {"data": str(folder), "database": url, **{key.replace("__", "."): flag for key, flag in flags.items()}}
@@ -158,11 +163,11 @@ async def collecting(
     url: str, folder: Path, database: Database | None = None, **flags: str
 ) -> AsyncGenerator[Collecting, None]:
     """A registry over the database at ``url`` with an empty config blob in its repository."""
-    settings = _settings(folder, url, **flags)
+    settings = settings_for(folder, url, **flags)
     database = database or open_database(url)
     store = MemoryBlobStore()
     faults = FaultyBlobStore(store)
-    sparse = uses_of(_settings(folder, url, **flags, manifests__missing_blobs="accept"), database, store)
+    sparse = uses_of(settings_for(folder, url, **flags, manifests__missing_blobs="accept"), database, store)
     try:
         registry = Collecting(
             uses=uses_of(settings, database, store),

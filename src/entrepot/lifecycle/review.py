@@ -180,7 +180,7 @@ class ReviewBatch:
             raise
         except ForeignKeyViolation:
             # It is in use; whatever ends that use queues it again.
-            await self.database.write(lambda tx: drop_reviews(tx, subject.queue, [key]))
+            await self.database.write(lambda tx: self._drop(tx, subject.queue, key))
             return Reviewed(decided=1)
         except Exception as error:
             logger.exception("a review failed", extra={"queue": subject.queue.value, "key": list(key)})
@@ -195,18 +195,23 @@ class ReviewBatch:
         return self.clock.steady(tx.now) - self.policy.review_after
 
     def _review(self, tx: Transaction, subject: Subject[Facts], keys: Collection[Key]) -> Reviewed:
-        """Lock, look again, decide, carry out."""
+        """Lock, look again, decide, carry out.
+
+        The reviews are locked before anything is looked at: whoever queues one of them anew at the same time comes
+        before, and its changes are seen, or after, and finds the queue without it.
+        """
         if not keys:
             return Reviewed()
         queue, now = subject.queue, self.clock.steady(tx.now)
-        found = {subject.key(facts): facts for facts in subject.facts(tx, keys, lock=True)}
-        due = reviews_of(tx, queue, found, self._waits_until(tx))
+        due = {review.key: review for review in reviews_of(tx, queue, keys, self._waits_until(tx))}
+        found = subject.facts(tx, list(due), lock=True)
         gone: list[Facts] = []
         done: list[Key] = []
-        for review in due:
-            verdict = subject.judge(found[review.key], review, self.policy, now)
+        for facts in found:
+            review = due[subject.key(facts)]
+            verdict = subject.judge(facts, review, self.policy, now)
             if verdict.outcome is Outcome.COLLECT:
-                gone.append(found[review.key])
+                gone.append(facts)
             elif verdict.outcome is Outcome.KEEP:
                 done.append(review.key)
             else:
@@ -215,7 +220,10 @@ class ReviewBatch:
         drop_reviews(tx, queue, done)  # first: a removal queues its neighbours anew, also those that were to be kept
         if gone:
             subject.remove(tx, gone, self.policy)
-        return Reviewed(len(due), len(gone))
+        return Reviewed(len(found), len(gone))
+
+    def _drop(self, tx: Transaction, queue: Queue, key: Key) -> None:
+        drop_reviews(tx, queue, [review.key for review in reviews_of(tx, queue, [key], self._waits_until(tx))])
 
     def _fail(self, tx: Transaction, queue: Queue, key: Key, reason: str) -> None:
         for review in reviews_of(tx, queue, [key], tx.now):

@@ -6,7 +6,6 @@ import json
 import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from entrepot.metadata import (
     mark_damaged,
     move_tag,
     open_database,
-    upgrade,
 )
 from entrepot.metadata.tables import (
     audit,
@@ -56,86 +54,17 @@ from entrepot.oci import (
     RepositoryName,
     Tag,
 )
-from entrepot.registry import Condition, ManifestPush, Uses
+from entrepot.registry import Condition, ManifestPush
 from entrepot.registry.uploads import actor_of
 from entrepot.settings import load_settings
 from entrepot.storage import MemoryBlobStore
 from entrepot.testing.blob_store import listed
-from harness.postgresql import PostgresqlServer
 from harness.protocol import EMPTY, image, index
+from harness.uses import NAME, Registry
 
-NAME = RepositoryName("some/name")
 ACTOR = actor_of(ANONYMOUS)
-ALWAYS = Condition()
 WAIT = 20.0  # seconds after which a test that hangs fails
 A_MOMENT = 0.3  # seconds in which what can run does; what waits for a lock is still waiting then
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The uses over a database and a store in memory."""
-
-    uses: Uses
-    sparse: Uses
-    """Those of a registry that takes manifests whose blobs are missing."""
-    database: Database
-    store: MemoryBlobStore
-
-    async def push_blob(self, content: bytes = EMPTY, name: RepositoryName = NAME) -> Digest:
-        """Push a blob through a session."""
-        session = await self.uses.start_upload(ANONYMOUS, name, Algorithm.SHA256)
-        digest = Digest.of(content)
-        await self.uses.finish_upload(ANONYMOUS, name, session, digest, None, _body(content))
-        return digest
-
-    async def push(
-        self,
-        manifest: dict[str, Any],
-        *tags: str,
-        condition: Condition = ALWAYS,
-        uses: Uses | None = None,
-        name: RepositoryName = NAME,
-    ) -> Digest:
-        """Push a manifest by its digest, under any number of tags."""
-        content = json.dumps(manifest).encode()
-        digest = Digest.of(content)
-        push = ManifestPush(name, digest, tuple(map(Tag, tags)), None, content, condition)
-        await (uses or self.uses).push_manifest(ANONYMOUS, push)
-        return digest
-
-    async def image(self, *tags: str) -> Digest:
-        """Push an image that is like no other."""
-        return await self.push(image(annotations={"n": secrets.token_hex(8)}), *tags)
-
-    async def scalars(self, *columns: Any, where: Any = True) -> list[Any]:
-        """Rows of one table, as tuples when there are several columns."""
-        statement = select(*columns).where(where).order_by(columns[0])
-        rows = await self.database.read(lambda tx: tx.execute(statement).all())
-        return [row[0] if len(columns) == 1 else tuple(row) for row in rows]
-
-
-async def _body(*chunks: bytes) -> AsyncIterator[bytes]:  # ruff: ignore[unused-async]  a body is asynchronous
-    for chunk in chunks:
-        yield chunk
-
-
-@pytest.fixture(scope="module")
-def template(postgresql: PostgresqlServer) -> str:
-    """The name of a PostgreSQL database with the schema, to be copied."""
-    url = postgresql.fresh_database()
-    upgrade(url)
-    return url.rpartition("/")[2]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of either kind with the schema."""
-    if request.param == "sqlite":
-        made = f"sqlite:///{tmp_path / 'entrepot.db'}"
-        upgrade(made)
-        return made
-    server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return server.fresh_database(request.getfixturevalue("template"))
 
 
 @pytest.fixture

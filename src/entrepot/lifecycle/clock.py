@@ -1,7 +1,9 @@
 """Time that does not run early when somebody sets the host's clock."""
 
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -25,36 +27,46 @@ class DatabaseClock:
         return now
 
 
+def seconds_since_boot() -> float:
+    """A clock that nobody sets and that goes on while the host sleeps, where the system has one."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 class HostClock:
     """The host's clock, held against one that only runs forward.
 
     When the clock is set forward, time goes on from where it was, as long as anything promised before may last
     (``longest``): nothing ends early, and what is promised meanwhile ends later by the jump. When it is set back, time
-    is what the clock says. ``monotonic`` gives seconds.
+    is what the clock says. Each jump is waited out by itself. ``monotonic`` gives seconds.
     """
 
-    def __init__(self, longest: timedelta, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._longest = longest
+    def __init__(self, longest: timedelta, monotonic: Callable[[], float] = seconds_since_boot) -> None:
+        self._longest = longest.total_seconds()
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._since: tuple[datetime, float] | None = None
-        self._jumped_at: float | None = None
+        self._last: tuple[datetime, float] | None = None
+        self._jumps: deque[tuple[timedelta, float]] = deque()  # by how much, and when; the oldest first
 
     def steady(self, now: datetime) -> datetime:
-        """The earlier of ``now`` and the time that has passed since this clock was first asked."""
+        """``now`` without the jumps forward that are not waited out yet."""
         with self._lock:
             ticks = self._monotonic()
-            if self._since is None:
-                self._since = now, ticks
-                return now
-            then, ticks_then = self._since
-            expected = then + timedelta(seconds=ticks - ticks_then)
-            if now <= expected + _TOLERANCE:
-                self._since, self._jumped_at = (now, ticks), None
-                return now
-            if self._jumped_at is None:
-                self._jumped_at = ticks
-            if ticks - self._jumped_at > self._longest.total_seconds():
-                self._since, self._jumped_at = (now, ticks), None
-                return now
-            return expected
+            if self._last is not None:
+                then, ticks_then = self._last
+                self._note(now - then - timedelta(seconds=ticks - ticks_then), ticks)
+            self._last = now, ticks
+            while self._jumps and ticks - self._jumps[0][1] > self._longest:
+                self._jumps.popleft()
+            return now - sum((jump for jump, _ in self._jumps), timedelta(0))
+
+    def _note(self, step: timedelta, ticks: float) -> None:
+        """Add a jump forward; a step back takes as much from the jumps, the newest first."""
+        if step > _TOLERANCE:
+            self._jumps.append((step, ticks))
+        while self._jumps and step < -_TOLERANCE:
+            jump, at = self._jumps.pop()
+            if jump + step > timedelta(0):
+                self._jumps.append((jump + step, at))
+            step = min(step + jump, timedelta(0))

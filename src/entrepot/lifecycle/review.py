@@ -196,27 +196,32 @@ class ReviewBatch:
         return self.clock.steady(tx.now) - self.policy.review_after
 
     def _review(self, tx: Transaction, subject: Subject[Facts], keys: Collection[Key]) -> Reviewed:
-        """Lock, look again, decide, carry out."""
+        """Lock what is reviewed, read the queue, look who refers to it, carry the verdicts out.
+
+        In this order: an event that comes after the queue was read leaves its row as it made it, and it stays.
+        """
         if not keys:
             return Reviewed()
         queue, now = subject.queue, self.clock.steady(tx.now)
-        due = reviews_of(tx, queue, lock_reviewed(tx, queue, keys), self._waits_until(tx))
-        found = {subject.key(facts): facts for facts in subject.facts(tx, [review.key for review in due])}
+        locked = lock_reviewed(tx, queue, keys)
+        due = {review.key: review for review in reviews_of(tx, queue, locked, self._waits_until(tx))}
+        found = subject.facts(tx, list(due))
         gone: list[Facts] = []
         done: list[Review] = []
-        for review in due:
-            verdict = subject.judge(found[review.key], review, self.policy, now)
+        for facts in found:
+            review = due[subject.key(facts)]
+            verdict = subject.judge(facts, review, self.policy, now)
             if verdict.outcome is Outcome.COLLECT:
-                gone.append(found[review.key])
+                gone.append(facts)
             elif verdict.outcome is Outcome.KEEP:
                 done.append(review)
             else:
                 until = PARKED if verdict.until is None else verdict.until - self.policy.review_after
                 postpone_review(tx, queue, review, until)
-        drop_reviews(tx, queue, done)
-        if gone:  # last, because it queues what it has kept
+        drop_reviews(tx, queue, done)  # first: a removal queues its neighbours anew, also those that were to be kept
+        if gone:
             subject.remove(tx, gone, self.policy)
-        return Reviewed(len(due), len(gone))
+        return Reviewed(len(found), len(gone))
 
     def _drop(self, tx: Transaction, queue: Queue, key: Key) -> None:
         drop_reviews(tx, queue, reviews_of(tx, queue, [key], self._waits_until(tx)))

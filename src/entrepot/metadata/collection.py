@@ -49,8 +49,8 @@ from entrepot.metadata.transaction import Transaction
 from entrepot.metadata.types import InstantType
 from entrepot.oci import Digest
 
-PARKED = datetime(9999, 1, 1, tzinfo=UTC)
-"""Where a row waits that only a change of settings can make due."""
+PARKED = datetime(9000, 1, 1, tzinfo=UTC)
+"""Where a row waits that only a change of settings can make due; any setting can be added to it."""
 
 Key: TypeAlias = tuple[int, ...]
 """The primary key of a row under review: a manifest's or blob's number, or the numbers of repository and blob."""
@@ -141,9 +141,10 @@ def due_reviews(
 
 
 def reviews_of(tx: Transaction, queue: Queue, keys: Collection[Key], waits_until: datetime) -> list[Review]:
-    """Those of the rows that are still due."""
+    """Those of the rows that are still due and that nobody else holds, locked until commit."""
     table = _TABLES[queue]
-    rows = tx.execute(select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until))
+    due = select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until)
+    rows = tx.execute(tx.dialect.for_update(due.order_by(*table.primary_key), skip_locked=True))
     return [_review(table, row) for row in rows]
 
 

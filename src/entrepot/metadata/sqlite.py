@@ -109,7 +109,9 @@ _REASONS: Final = {
 def _violation(code: int, error: sqlite3.Error) -> ConstraintViolation:
     named = _CONSTRAINT.search(str(error))
     names = named["names"] if named else None
-    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+    # What ON DELETE RESTRICT refuses has the code of a trigger.
+    is_restricted = code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error).startswith("FOREIGN KEY")
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY or is_restricted:
         return ForeignKeyViolation(names)
     if code in {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}:
         return UniqueViolation(names)

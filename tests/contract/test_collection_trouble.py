@@ -1,0 +1,276 @@
+"""The collection beside others that change the same rows, and rows that cannot be collected, on both databases."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import delete, insert, select
+
+from entrepot.access import ANONYMOUS
+from entrepot.compose import collection_of
+from entrepot.lifecycle import Links, Outcome, Policy, Reason, Verdict
+from entrepot.metadata import (
+    Database,
+    LinkFacts,
+    Queue,
+    Review,
+    Transaction,
+    find_tag,
+    link_facts,
+    open_database,
+    remove_links,
+    remove_tag,
+)
+from entrepot.metadata.tables import (
+    DEFAULT_STORE,
+    blob_objects,
+    blob_reviews,
+    blobs,
+    dead_objects,
+    link_reviews,
+    reclaimed,
+    repository_blobs,
+)
+from entrepot.oci import Digest, RepositoryName, Tag
+from entrepot.registry.uploads import actor_of
+from harness.collecting import Collecting, collecting, settings_for
+from harness.postgresql import PostgresqlServer
+from harness.protocol import EMPTY
+from harness.uses import NAME
+
+ACTOR = actor_of(ANONYMOUS)
+CONFIG = Digest.of(EMPTY)
+OTHER = RepositoryName("other")
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+WAIT = 20.0  # seconds after which a test that hangs fails
+A_MOMENT = 0.3  # seconds in which what can run does; what waits for a lock is still waiting then
+MANY = 130  # more than fits in a batch
+
+
+class Held:
+    """A unit of work that waits before it commits."""
+
+    def __init__(self, unit: Callable[[Transaction], None]) -> None:
+        self._unit = unit
+        self._reached = threading.Event()
+        self._free = threading.Event()
+
+    def __call__(self, tx: Transaction) -> None:
+        """Do the work, and wait."""
+        self._unit(tx)
+        self._reached.set()
+        assert self._free.wait(WAIT)
+
+    async def beside(self, database: Database, registry: Collecting) -> None:
+        """Let a pass of the collection begin while the unit is not committed, and end both."""
+        holding = asyncio.create_task(database.write(self))
+        await asyncio.to_thread(self._reached.wait, WAIT)
+        collecting_ = asyncio.create_task(registry.collect())
+        await asyncio.wait({collecting_}, timeout=A_MOMENT)
+        self._free.set()
+        await holding
+        await collecting_
+
+
+class Blind(Links):
+    """A review of links that does not see who names a blob."""
+
+    def judge(self, facts: LinkFacts, review: Review, policy: Policy, now: datetime) -> Verdict:  # ruff: ignore[unused-method-argument]  it is blind
+        """Collect everything."""
+        return Verdict(Outcome.COLLECT, Reason.NOT_NAMED)
+
+
+async def give_up(registry: Collecting, *contents: bytes) -> list[Digest]:
+    """Blobs of no repository, due for their last review."""
+    digests = [await registry.push_blob(content) for content in contents]
+    for digest in digests:
+        await registry.uses.delete_blob(ANONYMOUS, NAME, digest)
+    await registry.age(2 * DAY)
+    return digests
+
+
+async def spoil(registry: Collecting, digest: Digest) -> str:
+    """Make a blob impossible to remove: its object is on record as dead already. Returns the key."""
+    blob_id = select(blobs.c.id).where(blobs.c.digest == digest).scalar_subquery()
+    [key] = await registry.scalars(blob_objects.c.key, where=blob_objects.c.blob_id == blob_id)
+
+    def unit(tx: Transaction) -> None:
+        tx.execute(insert(dead_objects).values(key=key, store_id=DEFAULT_STORE, size=1, delete_after=tx.now))
+
+    await registry.database.write(unit)
+    return str(key)
+
+
+async def test_one_bad_row_stops_no_other(collected: Collecting) -> None:
+    """A row whose removal fails is recorded with its error and shown, and all others go on."""
+    await collected.image("v1")
+    *good, bad = await give_up(collected, b"first", b"second", b"bad")
+    await spoil(collected, bad)
+
+    done = await collected.collect()
+
+    assert (done.blobs.collected, done.blobs.failed, done.failures) == (2, 1, 1)
+    assert await collected.blobs() == {CONFIG, bad}
+    assert not await collected.blobs() & set(good)
+    [(attempts, error)] = await collected.scalars(blob_reviews.c.attempts, blob_reviews.c.last_error)
+    assert attempts == 1
+    assert error.startswith("UniqueViolation")
+    status = await collected.collection.status()
+    assert status.queues[Queue.BLOBS].failing == 1
+    [planned] = [entry for entry in await collected.collection.plan(10, due_only=False) if entry.queue == "blobs"]
+    assert (planned.digest, planned.review.attempts, planned.review.last_error) == (str(bad), 1, error)
+
+
+async def test_a_bad_row_is_tried_again_and_again_later(collected: Collecting) -> None:
+    """After a minute, two, four, and so on, and at last it goes; what a blob has by its rows is never deleted."""
+    await collected.image("v1")
+    [bad] = await give_up(collected, b"bad")
+    key = await spoil(collected, bad)
+    for attempts, pause in enumerate((1, 2, 4), start=1):
+        await collected.collect()
+        await collected.age(pause * MINUTE - MINUTE / 2)
+        assert (await collected.collect()).blobs.decided == 0
+        assert await collected.scalars(blob_reviews.c.attempts) == [attempts]
+        await collected.age(MINUTE / 2)
+    assert key in await collected.objects()
+
+    await collected.database.write(lambda tx: tx.execute(delete(dead_objects)).rowcount)
+    assert (await collected.collect()).blobs.collected == 1
+
+    assert await collected.blobs() == {CONFIG}
+
+
+async def test_what_the_database_knows_to_be_in_use_leaves_the_queue(collected: Collecting) -> None:
+    """A link that a foreign key holds stays and is reviewed no more, whatever the review thought; others go on."""
+    held, loose = await collected.push_blob(b"held"), await collected.push_blob(b"loose")
+    await collected.age(2 * DAY)
+    await collected.blob_image("v1", content=b"held")
+    await collected.age(2 * DAY)
+
+    done = await collected.collection.collect_garbage.review(Blind())
+
+    assert (done.decided, done.failed) == (3, 0)
+    links = await collected.scalars(repository_blobs.c.blob_id)
+    assert len(links) == 2
+    assert await collected.scalars(link_reviews.c.blob_id) == []
+    await collected.collect_all()
+    assert await collected.blobs() == {CONFIG, held}
+    assert loose not in await collected.blobs()
+
+
+async def test_two_collectors_share_the_work(collected: Collecting, url: str, tmp_path: Path) -> None:
+    """Two at once raise no error, do nothing twice, and keep exact accounts."""
+    contents = [secrets.token_bytes(100 + number) for number in range(MANY)]
+    await asyncio.gather(*map(collected.push_blob, contents))
+    second = open_database(url)
+    try:
+        other = collection_of(settings_for(tmp_path, url), second, collected.faults)
+        links = gone = objects = freed = 0
+        for _ in range(4):
+            await collected.age(2 * DAY)
+            for done in await asyncio.gather(collected.collect(), other.collect_garbage(), collected.collect()):
+                assert done.failures == 0
+                links += done.links.collected
+                gone += done.blobs.collected
+                objects += done.objects.objects
+                freed += done.objects.bytes
+        for _ in range(3):
+            await collected.age(2 * DAY)
+            done = await collected.collect()
+            links, gone = links + done.links.collected, gone + done.blobs.collected
+            objects, freed = objects + done.objects.objects, freed + done.objects.bytes
+    finally:
+        await second.close()
+
+    size = sum(map(len, contents)) + len(EMPTY)
+    assert (links, gone, objects, freed) == (MANY + 1, MANY + 1, MANY + 1, size)
+    assert await collected.scalars(reclaimed.c.bytes, reclaimed.c.objects) == [(size, MANY + 1)]
+    assert await collected.objects() == []
+
+
+async def test_a_referrer_that_is_let_go_during_a_review(collected: Collecting) -> None:
+    """A tag that is deleted while what its manifest keeps is reviewed leaves nothing behind for ever."""
+    subject = await collected.image()
+    referrer = await collected.referrer(subject, "kept")
+    await collected.age(30 * DAY)
+
+    def unit(tx: Transaction) -> None:
+        was = find_tag(tx, 1, Tag("kept"), lock=True)
+        assert was == referrer
+        remove_tag(tx, 1, Tag("kept"), was, ACTOR, DAY)
+
+    await Held(unit).beside(collected.database, collected)
+    assert await collected.manifests() == {subject, referrer}
+    await collected.collect_all()
+
+    assert await collected.manifests() == set()
+
+
+async def test_a_link_that_goes_during_a_review_of_its_blob(collected: Collecting) -> None:
+    """A blob that loses its last link while it is reviewed is reviewed again."""
+    digest = await collected.push_blob(b"shared")
+    await collected.uses.mount_blob.from_repository(ANONYMOUS, OTHER, digest, NAME)
+    await collected.uses.delete_blob(ANONYMOUS, OTHER, digest)
+    await collected.clear_links()
+    await collected.age(2 * DAY)
+    [(blob_id, _)] = await collected.scalars(blob_reviews.c.blob_id, blob_reviews.c.event)
+
+    await Held(lambda tx: remove_links(tx, link_facts(tx, [(1, blob_id)]))).beside(
+        collected.database, collected
+    )
+    assert digest in await collected.blobs()
+    await collected.collect_all()
+
+    assert digest not in await collected.blobs()
+
+
+@pytest.fixture
+async def on_postgresql(postgresql: PostgresqlServer, template: str, tmp_path: Path) -> AsyncIterator[Any]:
+    """A registry on PostgreSQL, and a connection of somebody else to its database."""
+    url = postgresql.fresh_database(template)
+    async with collecting(url, tmp_path) as registry:
+        with psycopg.connect(url) as connection:
+            yield registry, connection
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("manifests", "digest"),
+        ("manifest_reviews", "manifest_id"),
+        ("repository_blobs", "blob_id"),
+        ("link_reviews", "blob_id"),
+        ("blobs", "id"),
+        ("blob_reviews", "blob_id"),
+    ],
+)
+async def test_what_others_hold_is_left_for_later(on_postgresql: Any, table: str, key: str) -> None:
+    """A pass does not wait for rows that another transaction holds: it leaves them, and takes them when they are free."""
+    registry: Collecting = on_postgresql[0]
+    connection: psycopg.Connection[Any] = on_postgresql[1]
+    await registry.image()
+    await registry.push_blob(b"a link")
+    await give_up(registry, b"a blob")
+    await registry.age(30 * DAY)
+    lock = f"SELECT {key} FROM {table} FOR KEY SHARE"  # ruff: ignore[hardcoded-sql-expression]  ours
+    held = connection.execute(lock.encode()).fetchall()
+    assert held
+
+    async with asyncio.timeout(WAIT):
+        done = await registry.collect()
+    assert done.failures == 0
+    count = f"SELECT count(*) FROM {table}"  # ruff: ignore[hardcoded-sql-expression]  ours
+    [left] = connection.execute(count.encode()).fetchone() or [0]
+    assert left >= len(held)
+    connection.rollback()
+    await registry.collect_all()
+
+    [left] = connection.execute(count.encode()).fetchone() or [0]
+    assert left == 0

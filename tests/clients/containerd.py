@@ -17,7 +17,7 @@ from harness.ports import wait_until
 from harness.programs import SECONDS_AT_MOST, find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
 
-START_SECONDS_AT_MOST = 60.0
+START_SECONDS_AT_MOST = 120.0
 
 CONFIG = """
 version = 2

@@ -16,7 +16,7 @@ from harness.ports import wait_until
 from harness.programs import find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
 
-START_SECONDS_AT_MOST = 60.0
+START_SECONDS_AT_MOST = 120.0
 
 # Images without bridges and without firewall rules: nothing outside the folder is changed.
 NO_NETWORK = ("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")

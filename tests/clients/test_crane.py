@@ -40,7 +40,7 @@ def test_a_wrong_password_is_refused(request: pytest.FixtureRequest, crane: Cran
     reference = f"{registry.address}/crane/wrong-password:1.0"
     crane.log_in(registry)
     crane("push", image.path, reference)
-    crane.log_in(registry, "not-the-password")
+    crane.log_in(registry, "not-the-password", expected_to_fail=True)
 
     assert REFUSED.search(crane("digest", reference, expected_to_fail=True))
     assert REFUSED.search(crane("push", image.path, reference, expected_to_fail=True))

@@ -5,10 +5,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from clients.contract import REFUSED, ImageClientContract
 from clients.engine import PUSHED, Docker
+from clients.image import Layout
 from harness.registry import ADMIN, LiveRegistry
 
 DOCKERFILE = """
@@ -184,3 +186,22 @@ class TestDocker(ImageClientContract):
     def client(self, docker: Docker) -> Docker:
         """Docker of someone who has not logged in anywhere."""
         return docker
+
+
+def test_an_index_is_made_of_what_was_pushed(
+    docker: Docker, small_image: Layout, private_registry: LiveRegistry, admin: httpx.Client
+) -> None:
+    """`docker manifest create` and `push` make an index of an image, said to be for another architecture."""
+    repository = f"{private_registry.address}/docker/index"
+    docker.log_in(private_registry)
+    pushed = docker.push(small_image, f"{repository}:here")
+
+    docker("manifest", "create", "--insecure", f"{repository}:1.0", f"{repository}@{pushed.digest}")
+    docker("manifest", "annotate", "--arch", "arm64", f"{repository}:1.0", f"{repository}@{pushed.digest}")
+    digest = docker("manifest", "push", "--insecure", f"{repository}:1.0").split()[-1]
+
+    answer = admin.get("/v2/docker/index/manifests/1.0")
+    (entry,) = answer.json()["manifests"]
+    assert answer.headers["docker-content-digest"] == digest
+    assert entry["digest"] == pushed.digest
+    assert entry["platform"]["architecture"] == "arm64"

@@ -153,7 +153,7 @@ def test_lists_and_switches_from_variables(config: Path) -> None:
             "[uploads]\nlease = 24",
             'uploads.lease: wants a duration such as "30s", "5m", "24h" or "7d", not 24 (file FILE)',
         ),
-        ("[uploads]\nlease = '1s'", "uploads.lease: wants 1m to 90d, not '1s' (file FILE)"),
+        ("[uploads]\nlease = '1ms'", "uploads.lease: wants 1s to 90d, not '1ms' (file FILE)"),
         (
             "[manifests]\nbytes_at_most = '4M'",
             'manifests.bytes_at_most: wants a size such as "512B", "32KiB", "64MiB" or "1TiB", not \'4M\' (file FILE)',

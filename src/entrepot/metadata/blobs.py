@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, exists, insert, select, tuple_, update
+from sqlalchemy.dialects.sqlite import Insert
 
+from entrepot.metadata.dialect import Dialect, per_dialect
 from entrepot.metadata.port import StoredObject
 from entrepot.metadata.reviews import Event, queue_blobs, queue_link
 from entrepot.metadata.tables import (
@@ -32,6 +34,33 @@ class LinkedBlob:
     size: int
 
 
+_FOUND = select(blobs.c.id, blobs.c.state).where(blobs.c.digest == bindparam("p_digest"))
+_OFFER_BLOB = per_dialect(
+    lambda dialect: dialect.insert(blobs).on_conflict_do_nothing(index_elements=["digest"]).returning(blobs.c.id)
+)
+_LOCKED_BLOB = per_dialect(lambda dialect: dialect.for_update(_FOUND))
+_ADD_OBJECTS = insert(blob_objects)
+_BURY = insert(dead_objects)
+
+
+def _link(dialect: Dialect) -> Insert:
+    offer = dialect.insert(repository_blobs)
+    return offer.on_conflict_do_update(
+        index_elements=["repository_id", "blob_id"],
+        set_={"lease_until": offer.excluded.lease_until, "hidden_at": None},
+    )
+
+
+_LINK = per_dialect(_link)
+_TIE_AWAITED = (
+    update(manifest_blobs)
+    .where(
+        manifest_blobs.c.repository_id == bindparam("p_repository_id"),
+        manifest_blobs.c.digest == bindparam("p_digest"),
+        manifest_blobs.c.blob_id.is_(None),
+    )
+    .values(blob_id=bindparam("p_blob_id"))
+)
 _LINKED = (
     select(blobs.c.id, blobs.c.digest, blobs.c.size)
     .join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
@@ -42,6 +71,7 @@ _LINKED = (
     )
     .order_by(blobs.c.digest)
 )
+_LOCKED_LINKED = per_dialect(lambda dialect: dialect.key_share(_LINKED))
 _REFERENCING = (
     select(manifests.c.digest)
     .distinct()
@@ -60,7 +90,7 @@ def linked_blobs(
     tx: Transaction, repository_id: int, digests: Collection[Digest], *, lock: bool = False
 ) -> dict[Digest, LinkedBlob]:
     """Those of ``digests`` that the repository has; ``lock`` keeps their links from being removed until commit."""
-    statement = tx.dialect.key_share(_LINKED) if lock else _LINKED
+    statement = _LOCKED_LINKED(tx.dialect) if lock else _LINKED
     wanted = sorted(set(digests))
     found: dict[Digest, LinkedBlob] = {}
     for start in range(0, len(wanted), _PARAMETERS_AT_MOST):
@@ -80,22 +110,11 @@ def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest,
     """
     lease_until = tx.now + lease
     tx.execute(
-        tx.dialect.insert(repository_blobs)
-        .values(repository_id=repository_id, blob_id=blob_id, linked_at=tx.now, lease_until=lease_until)
-        .on_conflict_do_update(
-            index_elements=["repository_id", "blob_id"], set_={"lease_until": lease_until, "hidden_at": None}
-        )
+        _LINK(tx.dialect),
+        {"repository_id": repository_id, "blob_id": blob_id, "linked_at": tx.now, "lease_until": lease_until},
     )
     queue_link(tx, repository_id, blob_id, Event.LINKED)
-    tx.execute(
-        update(manifest_blobs)
-        .where(
-            manifest_blobs.c.repository_id == repository_id,
-            manifest_blobs.c.digest == digest,
-            manifest_blobs.c.blob_id.is_(None),
-        )
-        .values(blob_id=blob_id)
-    )
+    tx.execute(_TIE_AWAITED, {"p_repository_id": repository_id, "p_digest": digest, "p_blob_id": blob_id})
 
 
 def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> bool:
@@ -195,20 +214,14 @@ def store_blob(tx: Transaction, digest: Digest, objects: Sequence[StoredObject])
     then the new ones take their place.
     """
     size = sum(piece.size for piece in objects)
-    offer = (
-        tx.dialect.insert(blobs)
-        .values(digest=digest, size=size, state="stored", created_at=tx.now)
-        .on_conflict_do_nothing(index_elements=["digest"])
-        .returning(blobs.c.id)
-    )
-    present = tx.dialect.for_update(select(blobs.c.id, blobs.c.state).where(blobs.c.digest == digest))
+    offered = {"digest": digest, "size": size, "state": "stored", "created_at": tx.now}
     there = None
     while there is None:  # the one that was there may be collected before it is locked
-        made = tx.execute(offer).scalar_one_or_none()
+        made = tx.execute(_OFFER_BLOB(tx.dialect), offered).scalar_one_or_none()
         if made is not None:
             _own(tx, made, objects)
             return made, True
-        there = tx.execute(present).one_or_none()
+        there = tx.execute(_LOCKED_BLOB(tx.dialect), {"p_digest": digest}).one_or_none()
     if there.state == "stored":
         bury_objects(tx, objects, delete_after=tx.now)
         return int(there.id), False
@@ -254,7 +267,7 @@ def bury_objects(
         for piece in objects
     ]
     if rows:
-        tx.execute(insert(dead_objects), rows)
+        tx.execute(_BURY, rows)
 
 
 def forget_dead_objects(tx: Transaction, keys: Sequence[str]) -> None:
@@ -268,4 +281,4 @@ def _own(tx: Transaction, blob_id: int, objects: Sequence[StoredObject]) -> None
         for ordinal, piece in enumerate(objects)
     ]
     if rows:
-        tx.execute(insert(blob_objects), rows)
+        tx.execute(_ADD_OBJECTS, rows)

@@ -1,12 +1,14 @@
 """How the two databases differ, as far as statements are concerned; no other module asks which one it is."""
 
-from typing import Protocol, TypeVarTuple, cast
+from collections.abc import Callable
+from typing import Protocol, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite import Insert
 
 Ts = TypeVarTuple("Ts")
+Statement = TypeVar("Statement")
 
 
 class Dialect(Protocol):
@@ -67,3 +69,19 @@ class PostgresqlDialect:
     def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
         """``FOR UPDATE``, perhaps ``SKIP LOCKED``."""
         return select.with_for_update(skip_locked=skip_locked)
+
+
+def per_dialect(build: Callable[[Dialect], Statement]) -> Callable[[Dialect], Statement]:
+    """A statement that each database words in its own way, built once for each.
+
+    Building a statement anew costs several times what running it does.
+    """
+    built: dict[str, Statement] = {}
+
+    def statement(dialect: Dialect) -> Statement:
+        try:
+            return built[dialect.name]
+        except KeyError:
+            return built.setdefault(dialect.name, build(dialect))
+
+    return statement

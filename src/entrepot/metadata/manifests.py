@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, se
 
 from entrepot.metadata.actors import Actor
 from entrepot.metadata.blobs import renew_links_of
+from entrepot.metadata.dialect import per_dialect
 from entrepot.metadata.reviews import Event, neighbours_of, queue_links_of, queue_manifests, subjects_of
 from entrepot.metadata.tables import manifest_blobs, manifest_children, manifests, tags
 from entrepot.metadata.transaction import Transaction
@@ -41,12 +42,29 @@ _CHILDREN = (
     )
     .order_by(manifests.c.digest)
 )
+_LOCKED_FIND = per_dialect(lambda dialect: dialect.for_update(_FIND))
+_LOCKED_CHILDREN = per_dialect(lambda dialect: dialect.key_share(_CHILDREN))
+_OFFER = per_dialect(
+    lambda dialect: (
+        dialect.insert(manifests)
+        .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
+        .returning(manifests.c.id)
+    )
+)
+_RENEW = (
+    update(manifests)
+    .where(manifests.c.repository_id == bindparam("p_repository_id"), manifests.c.digest == bindparam("p_digest"))
+    .values(lease_until=bindparam("p_lease_until"), hidden_at=None)
+    .returning(*_COLUMNS)
+)
+_ADD_BLOBS = insert(manifest_blobs)
+_ADD_CHILDREN = insert(manifest_children)
 _PAYLOAD = select(manifests.c.payload).where(manifests.c.id == bindparam("manifest_id"))
 
 
 def find_manifest(tx: Transaction, repository_id: int, digest: Digest, *, lock: bool = False) -> StoredManifest | None:
     """The manifest if the repository shows it; ``lock`` keeps others from changing or removing it until commit."""
-    statement = tx.dialect.for_update(_FIND) if lock else _FIND
+    statement = _LOCKED_FIND(tx.dialect) if lock else _FIND
     row = tx.execute(statement, {"repository_id": repository_id, "digest": digest}).one_or_none()
     return None if row is None else StoredManifest(*row)
 
@@ -61,7 +79,7 @@ def lock_manifests(tx: Transaction, repository_id: int, digests: set[Digest]) ->
     wanted = sorted(digests)
     for start in range(0, len(wanted), _PARAMETERS_AT_MOST):
         tx.execute(
-            tx.dialect.key_share(_CHILDREN),
+            _LOCKED_CHILDREN(tx.dialect),
             {"repository_id": repository_id, "digests": wanted[start : start + _PARAMETERS_AT_MOST]},
         )
 
@@ -77,39 +95,29 @@ def store_manifest(
     lease: timedelta,
 ) -> StoredManifest:
     """The manifest's row, with everything it names; one that is there stays as it is and gets its lease extended."""
-    offer = (
-        tx.dialect.insert(manifests)
-        .values(
-            repository_id=repository_id,
-            digest=digest,
-            media_type=manifest.media_type,
-            artifact_type=manifest.artifact_type,
-            config_media_type=manifest.config.media_type if manifest.config else None,
-            subject=manifest.subject.digest if manifest.subject else None,
-            annotations=json.dumps(dict(manifest.annotations), ensure_ascii=False),
-            size=len(content),
-            total_size=manifest.total_size,
-            payload=content,
-            pushed_at=tx.now,
-            built_at=manifest.created,
-            lease_until=tx.now + lease,
-            **actor.columns("pushed_by"),
-        )
-        .on_conflict_do_nothing(index_elements=["repository_id", "digest"])
-        .returning(manifests.c.id)
-    )
-    renewal = (
-        update(manifests)
-        .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
-        .values(lease_until=tx.now + lease, hidden_at=None)
-        .returning(*_COLUMNS)
-    )
+    offered = {
+        "repository_id": repository_id,
+        "digest": digest,
+        "media_type": manifest.media_type,
+        "artifact_type": manifest.artifact_type,
+        "config_media_type": manifest.config.media_type if manifest.config else None,
+        "subject": manifest.subject.digest if manifest.subject else None,
+        "annotations": json.dumps(dict(manifest.annotations), ensure_ascii=False),
+        "size": len(content),
+        "total_size": manifest.total_size,
+        "payload": content,
+        "pushed_at": tx.now,
+        "built_at": manifest.created,
+        "lease_until": tx.now + lease,
+        **actor.columns("pushed_by"),
+    }
+    renewed = {"p_repository_id": repository_id, "p_digest": digest, "p_lease_until": tx.now + lease}
     while True:  # the one that was there may be removed before it is renewed
-        made = tx.execute(offer).scalar_one_or_none()
+        made = tx.execute(_OFFER(tx.dialect), offered).scalar_one_or_none()
         if made is not None:
             _record_names(tx, repository_id, made, manifest, blob_ids)
             return StoredManifest(made, digest, manifest.media_type, len(content), is_new=True)
-        there = tx.execute(renewal).one_or_none()
+        there = tx.execute(_RENEW, renewed).one_or_none()
         if there is not None:
             return StoredManifest(*there)
 
@@ -189,10 +197,10 @@ def _record_names(
         for ordinal, reference in enumerate(manifest.blob_references())
     ]
     if named:
-        tx.execute(insert(manifest_blobs), named)
+        tx.execute(_ADD_BLOBS, named)
     children = [
         {"manifest_id": manifest_id, "ordinal": ordinal, "repository_id": repository_id, "digest": child.digest}
         for ordinal, child in enumerate(manifest.child_references())
     ]
     if children:
-        tx.execute(insert(manifest_children), children)
+        tx.execute(_ADD_CHILDREN, children)

@@ -4,11 +4,14 @@ An event postpones the review of what it concerns. A review finds out by itself 
 one event too many costs a look, and one too few would leak space: in doubt, queue.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import ColumnElement, Select, Table, literal, select
+from sqlalchemy.dialects.sqlite import Insert
 
+from entrepot.metadata.dialect import Dialect, per_dialect
 from entrepot.metadata.tables import (
     blob_reviews,
     link_reviews,
@@ -103,17 +106,20 @@ def _queue(tx: Transaction, table: Table, rows: list[dict[str, int | str]], even
     if not rows:
         return
     values = {"event": event.value, "event_at": tx.now, "waits_from": tx.now}
-    offer = tx.dialect.insert(table)
-    updated: Mapping[str, object] = {
-        **values,
-        "attempts": 0,
-        "last_error": None,
-        **({"repository": offer.excluded.repository} if "repository" in table.c else {}),
-    }
-    tx.execute(
-        offer.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated),
-        [{**row, **values} for row in rows],
-    )
+    tx.execute(_OFFERS[table.name](tx.dialect), [{**row, **values} for row in rows])
+
+
+def _offer(dialect: Dialect, table: Table) -> Insert:
+    """A row for the queue, in place of the one that is there."""
+    offer = dialect.insert(table)
+    given = [name for name in ("event", "event_at", "waits_from", "repository") if name in table.c]
+    updated = {**{name: offer.excluded[name] for name in given}, "attempts": 0, "last_error": None}
+    return offer.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated)
+
+
+_OFFERS = {
+    table.name: per_dialect(partial(_offer, table=table)) for table in (manifest_reviews, link_reviews, blob_reviews)
+}
 
 
 def _queue_selected(

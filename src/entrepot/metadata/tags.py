@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from entrepot.metadata.actors import Actor
+from entrepot.metadata.dialect import per_dialect
 from entrepot.metadata.manifests import StoredManifest, release_manifests
 from entrepot.metadata.reviews import Event
 from entrepot.metadata.tables import manifests, tag_history, tags
@@ -14,6 +15,13 @@ from entrepot.oci import Digest, Tag, version_key
 _TAG = select(tags.c.manifest_id).where(
     tags.c.repository_id == bindparam("repository_id"), tags.c.name == bindparam("tag_name")
 )
+_LOCKED_TAG = per_dialect(lambda dialect: dialect.for_update(_TAG))
+_OFFER = per_dialect(
+    lambda dialect: (
+        dialect.insert(tags).on_conflict_do_nothing(index_elements=["repository_id", "name"]).returning(tags.c.name)
+    )
+)
+_ADD_HISTORY = insert(tag_history)
 _STANDS = (
     select(manifests.c.digest)
     .join(tags, manifests.c.id == tags.c.manifest_id)
@@ -31,7 +39,7 @@ def find_tag(tx: Transaction, repository_id: int, tag: Tag, *, lock: bool = Fals
     """The digest that the tag stands on, or None; ``lock`` keeps it there until commit."""
     parameters = {"repository_id": repository_id, "tag_name": tag.text}
     # A statement of its own: joined to manifests, PostgreSQL would lose a tag that moved while it waited for it.
-    if lock and tx.execute(tx.dialect.for_update(_TAG), parameters).one_or_none() is None:
+    if lock and tx.execute(_LOCKED_TAG(tx.dialect), parameters).one_or_none() is None:
         return None
     return tx.execute(_STANDS, parameters).scalar_one_or_none()
 
@@ -39,18 +47,16 @@ def find_tag(tx: Transaction, repository_id: int, tag: Tag, *, lock: bool = Fals
 def create_tag(tx: Transaction, repository_id: int, tag: Tag, manifest: StoredManifest, actor: Actor) -> bool:
     """Set a tag that is not there and write its history; False if another push has just set it."""
     made = tx.execute(
-        tx.dialect.insert(tags)
-        .values(
-            repository_id=repository_id,
-            name=tag.text,
-            manifest_id=manifest.id,
-            version=1,
-            created_at=tx.now,
-            moved_at=tx.now,
-            version_key=version_key(tag),
-        )
-        .on_conflict_do_nothing(index_elements=["repository_id", "name"])
-        .returning(tags.c.name)
+        _OFFER(tx.dialect),
+        {
+            "repository_id": repository_id,
+            "name": tag.text,
+            "manifest_id": manifest.id,
+            "version": 1,
+            "created_at": tx.now,
+            "moved_at": tx.now,
+            "version_key": version_key(tag),
+        },
     ).scalar_one_or_none()
     if made is None:
         return False
@@ -118,12 +124,13 @@ def _record_move(
     tx: Transaction, repository_id: int, tag: Tag, was: Digest | None, now: Digest | None, actor: Actor
 ) -> None:
     tx.execute(
-        insert(tag_history).values(
-            repository_id=repository_id,
-            tag=tag.text,
-            from_digest=was,
-            to_digest=now,
-            at=tx.now,
+        _ADD_HISTORY,
+        {
+            "repository_id": repository_id,
+            "tag": tag.text,
+            "from_digest": was,
+            "to_digest": now,
+            "at": tx.now,
             **actor.columns("actor"),
-        )
+        },
     )

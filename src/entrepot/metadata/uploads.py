@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, insert, select, update
 
+from entrepot.metadata.dialect import per_dialect
 from entrepot.metadata.port import StoredObject
 from entrepot.metadata.tables import repositories, upload_objects, upload_sessions
 from entrepot.metadata.transaction import Transaction
@@ -28,7 +29,50 @@ class UploadSession:
     objects: tuple[StoredObject, ...]
 
 
+_OPEN = select(func.count()).select_from(
+    select(upload_sessions.c.id)
+    .where(
+        upload_sessions.c.principal == bindparam("p_principal"),
+        upload_sessions.c.finished_digest.is_(None),
+        upload_sessions.c.expires_at > bindparam("p_now"),
+    )
+    .limit(bindparam("p_at_most"))
+    .subquery()
+)
+_ADD_SESSION = insert(upload_sessions)
+_ADD_OBJECT = insert(upload_objects)
+_CLAIM = (
+    update(upload_sessions)
+    .where(upload_sessions.c.id == bindparam("p_id"))
+    .values(epoch=bindparam("p_epoch"), writing=True)
+)
+_RECORD = (
+    update(upload_sessions)
+    .where(
+        upload_sessions.c.id == bindparam("p_id"),
+        upload_sessions.c.epoch == bindparam("p_epoch"),
+        upload_sessions.c.finished_digest.is_(None),
+    )
+    .values(
+        offset=bindparam("p_offset"),
+        hash_state=bindparam("p_hash_state"),
+        writing=bindparam("p_writing"),
+        expires_at=bindparam("p_expires_at"),
+    )
+)
+_FINISH = (
+    update(upload_sessions)
+    .where(
+        upload_sessions.c.id == bindparam("p_id"),
+        upload_sessions.c.epoch == bindparam("p_epoch"),
+        upload_sessions.c.finished_digest.is_(None),
+    )
+    .values(finished_digest=bindparam("p_digest"), writing=False, hash_state=None, expires_at=bindparam("p_expires_at"))
+)
+_GROW = update(upload_objects).where(upload_objects.c.key == bindparam("p_key")).values(size=bindparam("p_size"))
+_FORGET_OBJECTS = delete(upload_objects).where(upload_objects.c.session_id == bindparam("p_id"))
 _SESSION = select(upload_sessions).where(upload_sessions.c.id == bindparam("session_id"))
+_LOCKED_SESSION = per_dialect(lambda dialect: dialect.for_update(_SESSION))
 _OBJECTS = (
     select(upload_objects.c.store_id, upload_objects.c.key, upload_objects.c.size)
     .where(upload_objects.c.session_id == bindparam("session_id"))
@@ -38,13 +82,8 @@ _OBJECTS = (
 
 def count_open_sessions(tx: Transaction, principal: str, at_most: int) -> int:
     """How many sessions of the principal are open and have not expired, counted up to ``at_most``."""
-    some = (
-        select(upload_sessions.c.id)
-        .where(upload_sessions.c.principal == principal, _is_open(tx))
-        .limit(at_most)
-        .subquery()
-    )
-    return tx.execute(select(func.count()).select_from(some)).scalar_one()
+    parameters = {"p_principal": principal, "p_now": tx.now, "p_at_most": at_most}
+    return tx.execute(_OPEN, parameters).scalar_one()
 
 
 def count_uploads(tx: Transaction) -> int:
@@ -63,17 +102,18 @@ def open_session(
 ) -> None:
     """Record a new session and its first object, before any byte of it is written."""
     tx.execute(
-        insert(upload_sessions).values(
-            id=session_id,
-            repository_id=repository_id,
-            principal=principal,
-            epoch=0,
-            offset=0,
-            algorithm=algorithm.value,
-            writing=False,
-            created_at=tx.now,
-            expires_at=tx.now + lifetime,
-        )
+        _ADD_SESSION,
+        {
+            "id": session_id,
+            "repository_id": repository_id,
+            "principal": principal,
+            "epoch": 0,
+            "offset": 0,
+            "algorithm": algorithm.value,
+            "writing": False,
+            "created_at": tx.now,
+            "expires_at": tx.now + lifetime,
+        },
     )
     add_object(tx, session_id, 0, first)
 
@@ -81,15 +121,20 @@ def open_session(
 def add_object(tx: Transaction, session_id: str, ordinal: int, piece: StoredObject) -> None:
     """Record a further object of a session, before any byte of it is written."""
     tx.execute(
-        insert(upload_objects).values(
-            session_id=session_id, ordinal=ordinal, store_id=piece.store_id, key=piece.key, size=piece.size
-        )
+        _ADD_OBJECT,
+        {
+            "session_id": session_id,
+            "ordinal": ordinal,
+            "store_id": piece.store_id,
+            "key": piece.key,
+            "size": piece.size,
+        },
     )
 
 
 def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> UploadSession | None:
     """The session, or None if it is unknown or has expired; ``lock`` keeps others from changing it until commit."""
-    statement = tx.dialect.for_update(_SESSION) if lock else _SESSION
+    statement = _LOCKED_SESSION(tx.dialect) if lock else _SESSION
     row = tx.execute(statement, {"session_id": session_id}).one_or_none()
     if row is None or row.expires_at <= tx.now:
         return None
@@ -120,9 +165,7 @@ def sessions_of(tx: Transaction, repository_id: int) -> list[UploadSession]:
 
 def claim_session(tx: Transaction, session: UploadSession) -> UploadSession:
     """Become the session's only writer: writers of earlier epochs can change its row no more."""
-    tx.execute(
-        update(upload_sessions).where(upload_sessions.c.id == session.id).values(epoch=session.epoch + 1, writing=True)
-    )
+    tx.execute(_CLAIM, {"p_id": session.id, "p_epoch": session.epoch + 1})
     return replace(session, epoch=session.epoch + 1, writing=True)
 
 
@@ -134,41 +177,38 @@ def checkpoint_session(
     ``session`` carries the new offset and objects, of which only the last one has grown.
     """
     changed = tx.execute(
-        update(upload_sessions)
-        .where(
-            upload_sessions.c.id == session.id,
-            upload_sessions.c.epoch == session.epoch,
-            upload_sessions.c.finished_digest.is_(None),
-        )
-        .values(offset=session.offset, hash_state=hash_state, writing=writing, expires_at=tx.now + lifetime)
+        _RECORD,
+        {
+            "p_id": session.id,
+            "p_epoch": session.epoch,
+            "p_offset": session.offset,
+            "p_hash_state": hash_state,
+            "p_writing": writing,
+            "p_expires_at": tx.now + lifetime,
+        },
     ).rowcount
     if changed != 1:
         return False
     last = session.objects[-1]
-    tx.execute(update(upload_objects).where(upload_objects.c.key == last.key).values(size=last.size))
+    tx.execute(_GROW, {"p_key": last.key, "p_size": last.size})
     return True
 
 
 def finish_session(tx: Transaction, session: UploadSession, digest: Digest, answer_until: datetime) -> bool:
     """End the session as finished, its objects now belonging elsewhere; False if another writer has taken over."""
     changed = tx.execute(
-        update(upload_sessions)
-        .where(
-            upload_sessions.c.id == session.id,
-            upload_sessions.c.epoch == session.epoch,
-            upload_sessions.c.finished_digest.is_(None),
-        )
-        .values(finished_digest=digest, writing=False, hash_state=None, expires_at=answer_until)
+        _FINISH,
+        {"p_id": session.id, "p_epoch": session.epoch, "p_digest": digest, "p_expires_at": answer_until},
     ).rowcount
     if changed != 1:
         return False
-    tx.execute(delete(upload_objects).where(upload_objects.c.session_id == session.id))
+    tx.execute(_FORGET_OBJECTS, {"p_id": session.id})
     return True
 
 
 def remove_session(tx: Transaction, session: UploadSession) -> None:
     """Forget a session; its objects must be handed on by the caller."""
-    tx.execute(delete(upload_objects).where(upload_objects.c.session_id == session.id))
+    tx.execute(_FORGET_OBJECTS, {"p_id": session.id})
     tx.execute(delete(upload_sessions).where(upload_sessions.c.id == session.id))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Table, delete, select, type_coerce, update
 from entrepot.access import ANONYMOUS
 from entrepot.compose import Collection, collection_of, uses_of
 from entrepot.lifecycle import Collected
-from entrepot.metadata import Database, Event, Queue, Transaction, open_database
+from entrepot.metadata import Actor, Database, Event, Queue, Transaction, open_database
 from entrepot.metadata.tables import (
     blob_reviews,
     blobs,
@@ -54,6 +54,7 @@ class Collecting(Registry):
 
     collection: Collection
     faults: FaultyBlobStore
+    actor: Actor
     _folder: Path
     _url: str
 
@@ -160,9 +161,9 @@ def settings_for(folder: Path, url: str, **flags: str) -> Settings:
 
 @contextlib.asynccontextmanager
 async def collecting(
-    url: str, folder: Path, database: Database | None = None, **flags: str
+    url: str, folder: Path, database: Database | None = None, *, first_blob: bool = True, **flags: str
 ) -> AsyncGenerator[Collecting, None]:
-    """A registry over the database at ``url`` with an empty config blob in its repository."""
+    """A registry over the database at ``url``, with an empty config blob in its repository unless told otherwise."""
     settings = settings_for(folder, url, **flags)
     database = database or open_database(url)
     store = MemoryBlobStore()
@@ -176,10 +177,12 @@ async def collecting(
             store=store,
             collection=collection_of(settings, database, faults),
             faults=faults,
+            actor=Actor("operator", "0", "root"),
             _folder=folder,
             _url=url,
         )
-        await registry.push_blob()
+        if first_blob:
+            await registry.push_blob()
         yield registry
     finally:
         await database.close()

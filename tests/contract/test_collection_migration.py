@@ -24,7 +24,6 @@ from entrepot.metadata.tables import (
 )
 from entrepot.oci import Digest
 from harness.collecting import collecting
-from harness.postgresql import PostgresqlServer
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=400)
@@ -51,7 +50,10 @@ def make_old(connection: Connection) -> None:
     )
     add(
         blobs,
-        *({"digest": digest, "size": 5, "state": "stored", "created_at": LONG_AGO} for digest in (NAMED, LOOSE, UNLINKED)),
+        *(
+            {"digest": digest, "size": 5, "state": "stored", "created_at": LONG_AGO}
+            for digest in (NAMED, LOOSE, UNLINKED)
+        ),
     )
     add(
         blob_objects,
@@ -62,10 +64,7 @@ def make_old(connection: Connection) -> None:
     )
     add(
         repository_blobs,
-        *(
-            {"repository_id": 1, "blob_id": number, "linked_at": LONG_AGO, "lease_until": LONG_AGO}
-            for number in (1, 2)
-        ),
+        *({"repository_id": 1, "blob_id": number, "linked_at": LONG_AGO, "lease_until": LONG_AGO} for number in (1, 2)),
     )
     pushed = {f"pushed_by_{key}": value for key, value in actor.items()}
     fields = {"media_type": "a/b", "annotations": "{}", "size": 2, "total_size": 2, "payload": b"{}"}
@@ -88,12 +87,8 @@ def make_old(connection: Connection) -> None:
     )
     tag = {"name": "v1", "manifest_id": 1, "version": 1, "created_at": LONG_AGO, "moved_at": LONG_AGO}
     add(tags, {"repository_id": 1, **tag})
-    connection.execute(
-        text(
-            "INSERT INTO dead_objects (key, store_id, size, delete_after)"
-            f" VALUES ('objects/bb/bb{0:030}', {DEFAULT_STORE}, 7, 0)"  # ruff: ignore[hardcoded-sql-expression]  ours
-        )
-    )
+    dead = text("INSERT INTO dead_objects (key, store_id, size, delete_after) VALUES (:key, 1, 7, 0)")
+    connection.execute(dead.bindparams(key=f"objects/bb/bb{0:030}"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -102,8 +97,7 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'entrepot.db'}"
     else:
-        server: PostgresqlServer = request.getfixturevalue("postgresql")
-        url = server.fresh_database()
+        url = request.getfixturevalue("postgresql").fresh_database()
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         make_old(connection)

@@ -1,14 +1,26 @@
 """Deleting a whole repository, on both databases."""
 
 import asyncio
+import json
+import threading
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
 
 from entrepot.access import ANONYMOUS
-from entrepot.metadata import Transaction
+from entrepot.metadata import Transaction, create_tag, store_manifest
 from entrepot.metadata.tables import audit, fallback_referrers, pull_counts, repositories, tag_history, upload_sessions
-from entrepot.oci import Algorithm, BlobUploadUnknown, Digest, NameUnknown, RepositoryName, Unavailable
+from entrepot.oci import (
+    Algorithm,
+    BlobUploadUnknown,
+    Digest,
+    NameUnknown,
+    RepositoryName,
+    Tag,
+    Unavailable,
+    parse_manifest,
+)
 from harness.collecting import Collecting
 from harness.protocol import EMPTY, image, index
 from harness.uses import NAME, body
@@ -16,6 +28,8 @@ from harness.uses import NAME, body
 CONFIG = Digest.of(EMPTY)
 OTHER = RepositoryName("other")
 LAYER = b"a layer of its own"
+WAIT = 20.0  # seconds after which a test that hangs fails
+A_MOMENT = 0.3  # seconds in which what can run does
 SHARED = b"a layer that two repositories have"
 
 
@@ -126,6 +140,30 @@ async def test_an_upload_ends_with_its_repository(collected: Collecting) -> None
         await collected.uses.finish_upload(ANONYMOUS, NAME, session, Digest.of(content), None, body(content))
     await collected.collect_all()
     assert await collected.objects() == []
+
+
+async def test_a_push_that_ends_last_stops_no_deletion(collected: Collecting) -> None:
+    """A push that is not committed when the repository is hidden is waited for, and what it brought goes too."""
+    reached, free = threading.Event(), threading.Event()
+
+    def unit(tx: Transaction) -> None:
+        digest = Digest.of(b"{}")
+        manifest = parse_manifest(json.dumps(image()).encode(), None)
+        stored = store_manifest(tx, 1, digest, b"{}", manifest, {CONFIG: 1}, collected.actor, timedelta(0))
+        create_tag(tx, 1, Tag("late"), stored, collected.actor)
+        reached.set()
+        assert free.wait(WAIT)
+
+    pushing = asyncio.create_task(collected.database.write(unit))
+    await asyncio.to_thread(reached.wait, WAIT)
+    deleting = asyncio.create_task(collected.collection.delete_repository(collected.actor, NAME))
+    await asyncio.wait({deleting}, timeout=A_MOMENT)
+    free.set()
+    await pushing
+    await deleting
+
+    assert await collected.scalars(repositories.c.name) == []
+    assert await collected.manifests() == set()
 
 
 async def test_pushes_that_had_begun_stop_no_deletion(collected: Collecting) -> None:

@@ -1,11 +1,13 @@
 """Deleting a whole repository, with a plan first."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
 from entrepot.metadata import (
     Actor,
     Database,
+    ForeignKeyViolation,
     RepositoryContent,
     Transaction,
     begin_removal,
@@ -22,6 +24,7 @@ from entrepot.metadata import (
 from entrepot.oci import NameUnknown, RepositoryName
 
 _BATCH = 100
+_ROUNDS = 20  # nobody begins a push by now, so each round meets fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,20 @@ class DeleteRepository:
             record_audit(tx, actor, "repository.delete", name.text, "")
 
         await self.database.write(begin)
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(ForeignKeyViolation):  # a push that had begun before has just ended
+                await self._empty(number, name)
+                return plan
+            await self.database.write(lambda tx: remove_tags_of(tx, number))
+        await self._empty(number, name)
+        return plan
+
+    async def _empty(self, number: int, name: RepositoryName) -> None:
         while await self.database.write(lambda tx: _remove_manifests(tx, number)):
             pass
         while await self.database.write(lambda tx: _remove_links(tx, number)):
             pass
         await self.database.write(lambda tx: _end(tx, number, name))
-        return plan
 
 
 def _remove_manifests(tx: Transaction, repository_id: int) -> int:

@@ -22,7 +22,7 @@ from entrepot.metadata.tables import (
     upload_objects,
     upload_sessions,
 )
-from entrepot.oci import Algorithm, Digest, Unavailable
+from entrepot.oci import Algorithm, Digest, Tag, Unavailable
 from entrepot.registry import CountPulls
 from entrepot.storage import StoreUnavailable, new_key
 from entrepot.testing.faulty_store import Step
@@ -258,3 +258,23 @@ async def test_pulls_that_the_database_refuses_are_kept(collected: Collecting) -
     assert await collected.scalars(pull_counts.c.pulls) == []
     assert await collected.scalars(repositories.c.name) == []
     assert await collected.scalars(manifests.c.id) == []
+
+
+async def test_known_pulls_are_counted_when_there_is_room_for_no_others(
+    clocked: tuple[Collecting, SetClock],
+) -> None:
+    """Ten thousand different pulls wait at most; more of one that waits already are counted all the same."""
+    registry, _ = clocked
+    digest = await registry.image("v1")
+    found = await registry.uses.pull_manifest.resolve(NAME, digest)
+    assert found.repository is not None
+    assert found.manifest is not None
+    counts = registry.uses.count_pulls
+    for number in range(10_001):
+        counts.saw(found.repository, found.manifest, Tag(f"v{number}"))
+    counts.saw(found.repository, found.manifest, Tag("v0"))
+
+    await counts.write()
+
+    assert len(await registry.scalars(pull_counts.c.tag)) == 10_000
+    assert await registry.scalars(pull_counts.c.pulls, where=pull_counts.c.tag == "v0") == [2]

@@ -10,7 +10,16 @@ from sqlalchemy import func, select
 
 from entrepot.access import ANONYMOUS
 from entrepot.metadata import Transaction, create_tag, store_manifest
-from entrepot.metadata.tables import audit, fallback_referrers, pull_counts, repositories, tag_history, upload_sessions
+from entrepot.metadata.tables import (
+    audit,
+    dead_objects,
+    fallback_referrers,
+    pull_counts,
+    repositories,
+    tag_history,
+    upload_objects,
+    upload_sessions,
+)
 from entrepot.oci import (
     Algorithm,
     BlobUploadUnknown,
@@ -21,7 +30,7 @@ from entrepot.oci import (
     Unavailable,
     parse_manifest,
 )
-from harness.collecting import Collecting
+from harness.collecting import Collecting, change
 from harness.protocol import EMPTY, image, index
 from harness.uses import NAME, body
 
@@ -140,6 +149,23 @@ async def test_an_upload_ends_with_its_repository(collected: Collecting) -> None
         await collected.uses.finish_upload(ANONYMOUS, NAME, session, Digest.of(content), None, body(content))
     await collected.collect_all()
     assert await collected.objects() == []
+
+
+async def test_a_late_writer_leaves_nothing_behind(collected: Collecting) -> None:
+    """The object of an upload that somebody is writing to stays on record until that must have ended."""
+    session = await collected.uses.start_upload(ANONYMOUS, NAME, Algorithm.SHA256)
+    await collected.uses.write_upload(ANONYMOUS, NAME, session, 0, body(b"half of it"))
+    await change(collected, upload_sessions, writing=True)
+    [key] = await collected.scalars(upload_objects.c.key)
+
+    await collected.collection.delete_repository(collected.actor, NAME)
+    await collected.collect()
+
+    assert key in await collected.objects()
+    assert key in await collected.scalars(dead_objects.c.key)
+    await collected.age(timedelta(hours=1))
+    await collected.collect()
+    assert key not in await collected.objects()
 
 
 async def test_a_push_that_ends_last_stops_no_deletion(collected: Collecting) -> None:

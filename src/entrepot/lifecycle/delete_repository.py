@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from entrepot.lifecycle.expire_uploads import LATE_WRITER
 from entrepot.metadata import (
     Actor,
     Database,
@@ -60,7 +61,7 @@ class DeleteRepository:
         def begin(tx: Transaction) -> None:
             begin_removal(tx, number)
             remove_tags_of(tx, number)
-            remove_sessions_of(tx, number, name.text)
+            remove_sessions_of(tx, number, name.text, LATE_WRITER)
             record_audit(tx, actor, "repository.delete", name.text, "")
 
         await self.database.write(begin)
@@ -96,7 +97,7 @@ def _remove_links(tx: Transaction, repository_id: int) -> int:
 def _end(tx: Transaction, repository_id: int, name: RepositoryName) -> None:
     """What came in by requests that had begun before the repository was hidden goes too."""
     remove_tags_of(tx, repository_id)
-    remove_sessions_of(tx, repository_id, name.text)
+    remove_sessions_of(tx, repository_id, name.text, LATE_WRITER)
     while _remove_manifests(tx, repository_id) or _remove_links(tx, repository_id):
         pass
     remove_repository(tx, repository_id)

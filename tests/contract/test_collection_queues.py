@@ -70,7 +70,7 @@ async def test_what_a_deleted_tag_stood_on_is_reviewed(collected: Collecting) ->
 
 
 async def test_a_deleted_manifest_has_its_neighbours_reviewed(collected: Collecting) -> None:
-    """Links, children, referrers and the subject of a manifest are reviewed when it is deleted, and kept for a lease."""
+    """Links, children, referrers and subject of a deleted manifest are reviewed, and kept for a lease."""
     subject, child = await collected.image("subject"), await collected.image("child")
     layer = await collected.push_blob(LAYER)
     parent = await collected.push(

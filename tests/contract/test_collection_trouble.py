@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import delete, insert, select
+from typing_extensions import override
 
 from entrepot.access import ANONYMOUS
 from entrepot.compose import collection_of
@@ -82,7 +83,8 @@ class Held:
 class Blind(Links):
     """A review of links that does not see who names a blob."""
 
-    def judge(self, facts: LinkFacts, review: Review, policy: Policy, now: datetime) -> Verdict:  # ruff: ignore[unused-method-argument]  it is blind
+    @override
+    def judge(self, facts: LinkFacts, review: Review, policy: Policy, now: datetime) -> Verdict:
         """Collect everything."""
         return Verdict(Outcome.COLLECT, Reason.NOT_NAMED)
 
@@ -252,7 +254,7 @@ async def on_postgresql(postgresql: PostgresqlServer, template: str, tmp_path: P
     ],
 )
 async def test_what_others_hold_is_left_for_later(on_postgresql: Any, table: str, key: str) -> None:
-    """A pass does not wait for rows that another transaction holds: it leaves them, and takes them when they are free."""
+    """Rows that another transaction holds are left, without waiting, and taken when they are free."""
     registry: Collecting = on_postgresql[0]
     connection: psycopg.Connection[Any] = on_postgresql[1]
     await registry.image()

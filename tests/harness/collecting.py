@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Table, delete, select, type_coerce, update
 from entrepot.access import ANONYMOUS
 from entrepot.compose import Collection, collection_of, uses_of
 from entrepot.lifecycle import Collected
-from entrepot.metadata import Database, Event, Queue, Transaction, open_database
+from entrepot.metadata import Actor, Database, Event, Queue, Transaction, open_database
 from entrepot.metadata.tables import (
     blob_reviews,
     blobs,
@@ -54,6 +54,7 @@ class Collecting(Registry):
 
     collection: Collection
     faults: FaultyBlobStore
+    actor: Actor
     _folder: Path
     _url: str
 
@@ -98,17 +99,17 @@ class Collecting(Registry):
 
         def unit(tx: Transaction) -> dict[Any, Event]:
             found: dict[Any, Event] = {}
-            rows = tx.execute(select(manifests.c.digest, manifest_reviews.c.event).join(manifests)).all()
-            found.update((("manifest", row.digest), Event(row.event)) for row in rows)
-            rows = tx.execute(
+            of_manifests = select(manifests.c.digest, manifest_reviews.c.event).join(manifests)
+            found.update((("manifest", row.digest), Event(row.event)) for row in tx.execute(of_manifests).all())
+            of_links = (
                 select(repositories.c.name, blobs.c.digest, link_reviews.c.event)
                 .select_from(link_reviews)
                 .join(repositories, repositories.c.id == link_reviews.c.repository_id)
                 .join(blobs, blobs.c.id == link_reviews.c.blob_id)
-            ).all()
-            found.update(((row.name, row.digest), Event(row.event)) for row in rows)
-            rows = tx.execute(select(blobs.c.digest, blob_reviews.c.repository, blob_reviews.c.event).join(blobs)).all()
-            found.update((("blob", row.digest, row.repository), Event(row.event)) for row in rows)
+            )
+            found.update(((row.name, row.digest), Event(row.event)) for row in tx.execute(of_links).all())
+            of_blobs = select(blobs.c.digest, blob_reviews.c.repository, blob_reviews.c.event).join(blobs)
+            found.update((("blob", row.digest, row.repository), Event(row.event)) for row in tx.execute(of_blobs).all())
             return found
 
         return await self.database.read(unit)
@@ -145,9 +146,9 @@ class Collecting(Registry):
         await self.uses.delete_tag(ANONYMOUS, NAME, Tag(tag))
 
 
-async def change(registry: Registry, table: Table, where: Any = True, **values: Any) -> int:
-    """Change rows behind the program's back; returns how many."""
-    return await registry.database.write(lambda tx: tx.execute(update(table).where(where).values(values)).rowcount)
+async def change(registry: Registry, table: Table, **values: Any) -> int:
+    """Change all rows of a table behind the program's back; returns how many."""
+    return await registry.database.write(lambda tx: tx.execute(update(table).values(values)).rowcount)
 
 
 def settings_for(folder: Path, url: str, **flags: str) -> Settings:
@@ -160,9 +161,9 @@ def settings_for(folder: Path, url: str, **flags: str) -> Settings:
 
 @contextlib.asynccontextmanager
 async def collecting(
-    url: str, folder: Path, database: Database | None = None, **flags: str
+    url: str, folder: Path, database: Database | None = None, *, first_blob: bool = True, **flags: str
 ) -> AsyncGenerator[Collecting, None]:
-    """A registry over the database at ``url`` with an empty config blob in its repository."""
+    """A registry over the database at ``url``, with an empty config blob in its repository unless told otherwise."""
     settings = settings_for(folder, url, **flags)
     database = database or open_database(url)
     store = MemoryBlobStore()
@@ -176,10 +177,12 @@ async def collecting(
             store=store,
             collection=collection_of(settings, database, faults),
             faults=faults,
+            actor=Actor("operator", "0", "root"),
             _folder=folder,
             _url=url,
         )
-        await registry.push_blob()
+        if first_blob:
+            await registry.push_blob()
         yield registry
     finally:
         await database.close()

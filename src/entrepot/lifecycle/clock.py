@@ -1,14 +1,14 @@
 """Time that does not run early when somebody sets the host's clock."""
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 _TOLERANCE = timedelta(seconds=2)  # less is drift, which time synchronisation evens out
+_BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux has the former
 
 
 class Clock(Protocol):
@@ -29,9 +29,7 @@ class DatabaseClock:
 
 def seconds_since_boot() -> float:
     """A clock that nobody sets and that goes on while the host sleeps, where the system has one."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(_BOOTTIME)
 
 
 class HostClock:

@@ -1,11 +1,14 @@
 """Deleting a whole repository, with a plan first."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from entrepot.lifecycle.expire_uploads import LATE_WRITER
 from entrepot.metadata import (
     Actor,
     Database,
+    ForeignKeyViolation,
     RepositoryContent,
     Transaction,
     begin_removal,
@@ -23,6 +26,7 @@ from entrepot.metadata import (
 from entrepot.oci import NameUnknown, RepositoryName
 
 _BATCH = 100
+_ROUNDS = 20  # nobody begins a push by now, so each round meets fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,24 @@ class DeleteRepository:
         def begin(tx: Transaction) -> None:
             begin_removal(tx, number)
             remove_tags_of(tx, number)
-            remove_sessions_of(tx, number, name.text)
+            remove_sessions_of(tx, number, name.text, LATE_WRITER)
             record_audit(tx, actor, "repository.delete", name.text, "")
 
         await self.database.write(begin)
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(ForeignKeyViolation):  # a push that had begun before has just ended
+                await self._empty(number, name)
+                return plan
+            await self.database.write(lambda tx: remove_tags_of(tx, number))
+        await self._empty(number, name)
+        return plan
+
+    async def _empty(self, number: int, name: RepositoryName) -> None:
         while await self.database.write(lambda tx: _remove_manifests(tx, number)):
             pass
         while await self.database.write(lambda tx: _remove_links(tx, number)):
             pass
         await self.database.write(lambda tx: _end(tx, number, name))
-        return plan
 
 
 def _remove_manifests(tx: Transaction, repository_id: int) -> int:
@@ -87,7 +99,7 @@ def _end(tx: Transaction, repository_id: int, name: RepositoryName) -> None:
     """What came in by requests that had begun before the repository was hidden goes too; further ones wait."""
     lock_repository(tx, repository_id)
     remove_tags_of(tx, repository_id)
-    remove_sessions_of(tx, repository_id, name.text)
+    remove_sessions_of(tx, repository_id, name.text, LATE_WRITER)
     while _remove_manifests(tx, repository_id) or _remove_links(tx, repository_id):
         pass
     remove_repository(tx, repository_id)

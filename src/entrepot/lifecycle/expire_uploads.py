@@ -7,7 +7,7 @@ from entrepot.lifecycle.clock import Clock
 from entrepot.metadata import Database, Transaction, bury_objects, expired_sessions, remove_session
 
 _BATCH = 100
-_LATE_WRITER = timedelta(hours=1)
+LATE_WRITER = timedelta(hours=1)
 """How long the objects of a session stay recorded that may still have a writer."""
 
 
@@ -25,7 +25,7 @@ class ExpireUploads:
     def _expire(self, tx: Transaction) -> int:
         expired = expired_sessions(tx, self.clock.steady(tx.now), _BATCH)
         for session, repository in expired:
-            delete_after = tx.now + (_LATE_WRITER if session.writing else timedelta(0))
+            delete_after = tx.now + (LATE_WRITER if session.writing else timedelta(0))
             bury_objects(tx, session.objects, delete_after, repository)
             remove_session(tx, session)
         return len(expired)

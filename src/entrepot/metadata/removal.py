@@ -1,6 +1,7 @@
 """Taking a whole repository away, in steps that each end in a commit."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import delete, distinct, exists, func, select, update
 
@@ -91,10 +92,11 @@ def links_of(tx: Transaction, repository_id: int, at_most: int) -> list[LinkFact
     return link_facts(tx, [tuple(row) for row in tx.execute(chosen)])
 
 
-def remove_sessions_of(tx: Transaction, repository_id: int, repository: str) -> None:
-    """Remove the repository's upload sessions; their objects are deleted."""
+def remove_sessions_of(tx: Transaction, repository_id: int, repository: str, late_writer: timedelta) -> None:
+    """Remove the repository's upload sessions; their objects are deleted, late where one may be written to."""
     for session in sessions_of(tx, repository_id):
-        bury_objects(tx, session.objects, tx.now, repository)
+        delete_after = tx.now + (late_writer if session.writing else timedelta(0))
+        bury_objects(tx, session.objects, delete_after, repository)
         remove_session(tx, session)
 
 

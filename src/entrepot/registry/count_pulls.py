@@ -29,8 +29,9 @@ class CountPulls:
     def saw(self, repository: RepositoryKey, manifest: ManifestKey, reference: Reference) -> None:
         """Count one pull."""
         tag = reference.text if isinstance(reference, Tag) else ""
-        if len(self._counts) < _KINDS_AT_MOST:
-            self._counts[Pulled(repository.id, manifest.digest, tag)] += 1
+        pulled = Pulled(repository.id, manifest.digest, tag)
+        if pulled in self._counts or len(self._counts) < _KINDS_AT_MOST:
+            self._counts[pulled] += 1
         else:
             self._full.set()
 

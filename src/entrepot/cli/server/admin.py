@@ -49,7 +49,7 @@ def delete(*, name: str, plan_only: bool, yes: bool, output: str, **given: Any) 
         _show(plan, output)
         return
     if not yes:
-        _show(plan, "table")
+        _show(plan, "table", err=True)
         click.confirm("Delete it?", abort=True, err=True)
     _show(_delete(settings, parsed), output)
 
@@ -89,7 +89,7 @@ def _operator() -> Actor:
     return Actor("operator", str(number), name)
 
 
-def _show(plan: RepositoryPlan, output: str) -> None:
+def _show(plan: RepositoryPlan, output: str, *, err: bool = False) -> None:
     content = plan.content
     if output == "json":
         print_json(
@@ -116,4 +116,5 @@ def _show(plan: RepositoryPlan, output: str) -> None:
                 size_text(content.own_size),
             ]
         ],
+        err=err,
     )

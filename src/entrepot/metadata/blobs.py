@@ -98,9 +98,12 @@ def link_blob(tx: Transaction, repository_id: int, blob_id: int, digest: Digest,
     )
 
 
-def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> None:
-    """Keep an unreferenced link for another ``lease``; nothing happens to one that manifests refer to."""
-    tx.execute(
+def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: timedelta) -> bool:
+    """Keep an unreferenced link for another ``lease``; nothing happens to one that manifests refer to.
+
+    False if there is no such link any more.
+    """
+    extended = tx.execute(
         update(repository_blobs)
         .where(
             repository_blobs.c.repository_id == repository_id,
@@ -111,7 +114,8 @@ def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: 
             ),
         )
         .values(lease_until=tx.now + lease)
-    )
+    ).rowcount
+    return extended == 1 or link_is_referenced(tx, repository_id, blob_id)
 
 
 def renew_links_of(tx: Transaction, manifest_id: int, lease: timedelta) -> None:
@@ -197,7 +201,9 @@ def store_blob(tx: Transaction, digest: Digest, objects: Sequence[StoredObject])
         .on_conflict_do_nothing(index_elements=["digest"])
         .returning(blobs.c.id)
     )
-    present = tx.dialect.for_update(select(blobs.c.id, blobs.c.state).where(blobs.c.digest == digest))
+    row = select(blobs.c.id, blobs.c.state).where(blobs.c.digest == digest)
+    # No more than it takes to keep the row: the collection holds a link of the blob and asks for that much as well.
+    present = tx.dialect.key_share(row)
     there = None
     while there is None:  # the one that was there may be collected before it is locked
         made = tx.execute(offer).scalar_one_or_none()
@@ -205,6 +211,8 @@ def store_blob(tx: Transaction, digest: Digest, objects: Sequence[StoredObject])
             _own(tx, made, objects)
             return made, True
         there = tx.execute(present).one_or_none()
+    if there.state != "stored":
+        there = tx.execute(tx.dialect.for_update(row)).one()  # another upload may have mended it meanwhile
     if there.state == "stored":
         bury_objects(tx, objects, delete_after=tx.now)
         return int(there.id), False

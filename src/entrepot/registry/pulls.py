@@ -76,11 +76,16 @@ class PullManifest:
         return content
 
     async def keep(self, manifest: ManifestKey) -> None:
-        """Extend the lease of an unreferenced manifest that a pusher asked for by digest, if it has become short."""
+        """Extend the lease of an unreferenced manifest that a pusher asked for by digest, if it has become short.
+
+        Raises ManifestUnknown if it has gone since: what a pusher is shown stays.
+        """
         if not _is_short(manifest.lease_until, self.lease):
             return
-        if not await self.database.read(lambda tx: manifest_is_referenced(tx, manifest.id)):
-            await self.database.write(lambda tx: extend_manifest_lease(tx, manifest.id, self.lease))
+        if await self.database.read(lambda tx: manifest_is_referenced(tx, manifest.id)):
+            return
+        if not await self.database.write(lambda tx: extend_manifest_lease(tx, manifest.id, self.lease)):
+            raise ManifestUnknown(digest=str(manifest.digest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,16 @@ class PullBlob:
                 blob = await self._look_again(name, blob, failure)
 
     async def keep(self, repository: RepositoryKey, blob: BlobKey) -> None:
-        """Extend the lease of an unreferenced link that a pusher asked about, if it has become short."""
+        """Extend the lease of an unreferenced link that a pusher asked about, if it has become short.
+
+        Raises BlobUnknown if it has gone since: what a pusher is shown stays.
+        """
         if not _is_short(blob.lease_until, self.lease):
             return
-        if not await self.database.read(lambda tx: link_is_referenced(tx, repository.id, blob.id)):
-            await self.database.write(lambda tx: extend_link_lease(tx, repository.id, blob.id, self.lease))
+        if await self.database.read(lambda tx: link_is_referenced(tx, repository.id, blob.id)):
+            return
+        if not await self.database.write(lambda tx: extend_link_lease(tx, repository.id, blob.id, self.lease)):
+            raise BlobUnknown(digest=str(blob.digest))
 
     async def _look_again(self, name: RepositoryName, blob: BlobKey, failure: ObjectUnknown) -> BlobKey:
         now = (await self.resolve(name, blob.digest)).blob

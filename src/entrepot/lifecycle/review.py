@@ -199,8 +199,11 @@ class ReviewBatch:
         if not keys:
             return Reviewed()
         queue, now = subject.queue, self.clock.steady(tx.now)
-        found = {subject.key(facts): facts for facts in subject.facts(tx, keys, lock=True)}
-        due = reviews_of(tx, queue, found, self._waits_until(tx))
+        reviews = reviews_of(tx, queue, keys, self._waits_until(tx))
+        found = {
+            subject.key(facts): facts for facts in subject.facts(tx, [review.key for review in reviews], lock=True)
+        }
+        due = [review for review in reviews if review.key in found]
         gone: list[Facts] = []
         done: list[Key] = []
         for review in due:
@@ -212,9 +215,9 @@ class ReviewBatch:
             else:
                 until = PARKED if verdict.until is None else verdict.until - self.policy.review_after
                 postpone_review(tx, queue, review.key, until)
-        if gone:
-            subject.remove(tx, gone, self.policy)
         drop_reviews(tx, queue, done)
+        if gone:  # last: it may queue again what was kept for the sake of something that goes
+            subject.remove(tx, gone, self.policy)
         return Reviewed(len(due), len(gone))
 
     def _fail(self, tx: Transaction, queue: Queue, key: Key, reason: str) -> None:

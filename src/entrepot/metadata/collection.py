@@ -139,9 +139,14 @@ def due_reviews(
 
 
 def reviews_of(tx: Transaction, queue: Queue, keys: Collection[Key], waits_until: datetime) -> list[Review]:
-    """Those of the rows that are still due."""
+    """Those of the rows that are still due and that nobody else holds, locked until commit.
+
+    To be asked before the facts: an event after that waits and then queues anew, so that no review of older facts can
+    take its row out of the queue.
+    """
     table = _TABLES[queue]
-    rows = tx.execute(select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until))
+    chosen = select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until)
+    rows = tx.execute(tx.dialect.for_update(chosen.order_by(*table.primary_key), skip_locked=True))
     return [_review(table, row) for row in rows]
 
 

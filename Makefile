@@ -18,7 +18,7 @@ SERVER := $(VENV)/.server
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
+.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-collection soak test-faults \
 	conformance clients lock clean
 
 help: ## list these commands
@@ -44,6 +44,12 @@ test-contract: $(DEV) tools ## every storage and database back end against its c
 
 test-http: $(DEV) ## each endpoint, each error over the wire
 	$(PYTEST) tests/http
+
+test-collection: $(DEV) tools ## the collection: its promises against a model, a short soak on both databases
+	$(PYTEST) $(PARALLEL) tests/collection
+
+soak: $(DEV) tools ## half an hour of pushes, deletions, collection and kills on each database, and a long run of the model
+	SOAK_SECONDS=1800 MODEL_EXAMPLES=2000 COST_ROWS=100000 $(PYTEST) -s tests/collection
 
 test-faults: $(DEV) tools ## full disks, lost power, vanished clients, two writers
 	$(PYTEST) tests/faults

@@ -20,7 +20,7 @@ DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
-	crashes soak conformance clients bench-quick bench-smoke lock clean
+	test-collection crashes soak conformance clients bench-quick bench-smoke lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,14 +46,18 @@ test-contract: $(DEV) tools ## every storage and database back end against its c
 test-http: $(DEV) ## each endpoint, each error over the wire
 	$(PYTEST) tests/http
 
+test-collection: $(DEV) tools ## the collection: its promises against a model, a short soak on both databases
+	$(PYTEST) $(PARALLEL) tests/collection
+
 test-faults: $(DEV) tools ## full disks, lost power, vanished clients, two writers
 	$(PYTEST) tests/faults
 
 crashes: $(DEV) tools ## kill -9 at each step and at any moment, power cuts, full disks, restarts, floods of connections
 	$(PYTEST) $(PARALLEL) tests/crashes
 
-soak: $(DEV) tools ## kill -9 at any moment for SOAK_MINUTES=30, on SQLite and on PostgreSQL side by side
+soak: $(DEV) tools ## the long tests, each SOAK_MINUTES=30 on each database: kill -9 at any moment, and the collection
 	SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) $(PARALLEL) --timeout=0 -rP tests/crashes/test_random_kills.py
+	SOAK_SECONDS=$$(( $(SOAK_MINUTES) * 60 )) MODEL_EXAMPLES=2000 COST_ROWS=100000 $(PYTEST) --timeout=0 -s tests/collection
 
 conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
 	$(PYTEST) $(PARALLEL) tests/conformance

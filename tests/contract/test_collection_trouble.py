@@ -224,9 +224,7 @@ async def test_a_link_that_goes_during_a_review_of_its_blob(collected: Collectin
     await collected.age(2 * DAY)
     [(blob_id, _)] = await collected.scalars(blob_reviews.c.blob_id, blob_reviews.c.event)
 
-    await Held(lambda tx: remove_links(tx, link_facts(tx, [(1, blob_id)]))).beside(
-        collected.database, collected
-    )
+    await Held(lambda tx: remove_links(tx, link_facts(tx, [(1, blob_id)]))).beside(collected.database, collected)
     assert digest in await collected.blobs()
     await collected.collect_all()
 

@@ -38,6 +38,7 @@ _FOUND = select(blobs.c.id, blobs.c.state).where(blobs.c.digest == bindparam("p_
 _OFFER_BLOB = per_dialect(
     lambda dialect: dialect.insert(blobs).on_conflict_do_nothing(index_elements=["digest"]).returning(blobs.c.id)
 )
+_KEPT_BLOB = per_dialect(lambda dialect: dialect.key_share(_FOUND))
 _LOCKED_BLOB = per_dialect(lambda dialect: dialect.for_update(_FOUND))
 _ADD_OBJECTS = insert(blob_objects)
 _BURY = insert(dead_objects)
@@ -221,7 +222,10 @@ def store_blob(tx: Transaction, digest: Digest, objects: Sequence[StoredObject])
         if made is not None:
             _own(tx, made, objects)
             return made, True
-        there = tx.execute(_LOCKED_BLOB(tx.dialect), {"p_digest": digest}).one_or_none()
+        # No more than it takes to keep the row: the collection holds a link of the blob and asks for that much as well.
+        there = tx.execute(_KEPT_BLOB(tx.dialect), {"p_digest": digest}).one_or_none()
+    if there.state != "stored":  # another upload may have mended it meanwhile
+        there = tx.execute(_LOCKED_BLOB(tx.dialect), {"p_digest": digest}).one()
     if there.state == "stored":
         bury_objects(tx, objects, delete_after=tx.now)
         return int(there.id), False

@@ -21,13 +21,13 @@ from sqlalchemy import (
     exists,
     func,
     literal,
-    or_,
     select,
     tuple_,
     update,
 )
 
 from entrepot.metadata.blobs import bury_objects
+from entrepot.metadata.holders import Holding, what_holds
 from entrepot.metadata.port import StoredObject
 from entrepot.metadata.reviews import Event, queue_blobs
 from entrepot.metadata.tables import (
@@ -36,7 +36,6 @@ from entrepot.metadata.tables import (
     blobs,
     link_reviews,
     manifest_blobs,
-    manifest_children,
     manifest_reviews,
     manifests,
     pins,
@@ -222,7 +221,6 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
             manifests.c.subject,
             manifests.c.lease_until,
             _is_tagged(manifests).label("tagged"),
-            _has_parent(manifests).label("has_parent"),
             select(func.max(func.coalesce(pins.c.expires_at, literal(PARKED, InstantType))))
             .where(_same_digest(pins, manifests))
             .scalar_subquery()
@@ -239,6 +237,8 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
         .where(_is_one_of(manifests, keys))
         .order_by(manifests.c.id)
     )
+    rows = tx.execute(statement).all()
+    holding = {row.id: Holding() if row.tagged else what_holds(tx, row.repository_id, row.id) for row in rows}
     return [
         ManifestFacts(
             id=row.id,
@@ -247,15 +247,15 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
             digest=row.digest,
             size=row.size,
             tagged=bool(row.tagged),
-            has_parent=bool(row.has_parent),
+            has_parent=holding[row.id].by_parent,
             pinned_until=row.pinned_until,
             has_subject=row.subject is not None,
             subject_there=bool(row.subject_there),
-            has_kept_referrer=not (row.tagged or row.has_parent) and _has_kept_referrer(tx, row.repository_id, row.id),
-            lease_until=row.lease_until,
+            has_kept_referrer=holding[row.id].by_referrer,
+            lease_until=max(row.lease_until, holding[row.id].lease_until or row.lease_until),
             last_pulled_at=row.last_pulled_at,
         )
-        for row in tx.execute(statement).all()
+        for row in rows
     ]
 
 
@@ -353,30 +353,6 @@ def _same_digest(table: Table, manifest: FromClause) -> ColumnElement[bool]:
 
 def _is_tagged(manifest: FromClause) -> ColumnElement[bool]:
     return exists().where(tags.c.repository_id == manifest.c.repository_id, tags.c.manifest_id == manifest.c.id)
-
-
-def _has_parent(manifest: FromClause) -> ColumnElement[bool]:
-    return exists().where(_same_digest(manifest_children, manifest))
-
-
-def _has_kept_referrer(tx: Transaction, repository_id: int, manifest_id: int) -> bool:
-    """Whether a referrer, or a referrer of one, is held by something else than its subject."""
-    first = select(manifests.c.id, manifests.c.digest).where(manifests.c.id == manifest_id)
-    above = first.cte("above", recursive=True)
-    above = above.union(
-        select(manifests.c.id, manifests.c.digest).where(
-            manifests.c.repository_id == repository_id, manifests.c.subject == above.c.digest
-        )
-    )
-    is_pinned = exists().where(
-        _same_digest(pins, manifests), or_(pins.c.expires_at.is_(None), pins.c.expires_at > tx.now)
-    )
-    held = select(manifests.c.id).where(
-        manifests.c.id.in_(select(above.c.id)),
-        manifests.c.id != manifest_id,
-        or_(_is_tagged(manifests), _has_parent(manifests), is_pinned),
-    )
-    return tx.execute(held.limit(1)).one_or_none() is not None
 
 
 def _review(table: Table, row: Row[*tuple[Any, ...]]) -> Review:

@@ -154,7 +154,7 @@ def release_manifests(tx: Transaction, manifest_ids: Collection[int], event: Eve
     queue_manifests(tx, [row.id for row in released], event)
     referrers = [row.id for row in released if row.subject is not None]
     if referrers:  # they may have been all that kept their subjects
-        queue_manifests(tx, subjects_of(tx, referrers), Event.REFERRER_GONE)
+        queue_manifests(tx, _kept(tx, subjects_of(tx, referrers)), Event.REFERRER_GONE)
 
 
 def remove_manifest(tx: Transaction, repository_id: int, manifest_id: int, lease: timedelta) -> None:
@@ -169,6 +169,12 @@ def remove_manifest(tx: Transaction, repository_id: int, manifest_id: int, lease
     renew_links_of(tx, manifest_id, lease)
     queue_links_of(tx, manifest_id)
     tx.execute(delete(manifests).where(manifests.c.id == manifest_id))
+
+
+def _kept(tx: Transaction, manifest_ids: Collection[int]) -> list[int]:
+    """Those of the manifests that are there, kept from being removed until commit."""
+    chosen = select(manifests.c.id).where(manifests.c.id.in_(manifest_ids)).order_by(manifests.c.id)
+    return list(tx.execute(tx.dialect.key_share(chosen)).scalars())
 
 
 def _is_referenced() -> ColumnElement[bool]:

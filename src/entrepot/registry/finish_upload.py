@@ -9,6 +9,7 @@ from entrepot.metadata import (
     Transaction,
     UploadSession,
     bury_objects,
+    extend_link_lease,
     find_session,
     finish_session,
     link_blob,
@@ -71,9 +72,16 @@ class FinishUpload:
         await self._commit(written, digest)
 
     async def _answer_again(self, session: UploadSession, digest: Digest) -> None:
-        linked = await self.database.read(lambda tx: linked_blobs(tx, session.repository_id, [digest]))
-        if session.finished_digest != digest or digest not in linked:
+        if session.finished_digest != digest:
             raise BlobUploadUnknown
+        await self.database.write(lambda tx: self._show_again(tx, session.repository_id, digest))
+
+    def _show_again(self, tx: Transaction, repository_id: int, digest: Digest) -> None:
+        """Keep for another lease what an earlier request has made; raises BlobUploadUnknown if it has gone since."""
+        blob = linked_blobs(tx, repository_id, [digest], lock=True).get(digest)
+        if blob is None:
+            raise BlobUploadUnknown
+        extend_link_lease(tx, repository_id, blob.id, self.limits.lease)
 
     async def _commit(self, written: Written, digest: Digest) -> None:
         """Make blob, link and end of session visible at once; all bytes are durable by now."""
@@ -84,6 +92,7 @@ class FinishUpload:
         def unit(tx: Transaction) -> bool:
             current = find_session(tx, session.id, lock=True)
             if current is not None and current.finished_digest == digest:
+                self._show_again(tx, session.repository_id, digest)
                 return True
             if current is None or current.finished_digest is not None:
                 raise BlobUploadUnknown

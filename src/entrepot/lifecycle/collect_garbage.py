@@ -1,12 +1,16 @@
 """The collection: one pass over all that is due, beside running pushes and pulls."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from entrepot.lifecycle.delete_objects import Deleted, DeleteObjects
 from entrepot.lifecycle.expire_uploads import ExpireUploads
-from entrepot.lifecycle.review import Blobs, Facts, Links, Manifests, ReviewBatch, Reviewed, Subject
+from entrepot.lifecycle.review import BATCH, Blobs, Facts, Links, Manifests, ReviewBatch, Reviewed, Subject
 from entrepot.metadata import Database, resume_parked
+
+_PAUSE_AT_MOST = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,14 @@ class CollectGarbage:
 
     async def _work_off(self, subject: Subject[Facts], tell: Callable[[int], None]) -> Reviewed:
         reviewed = Reviewed()
-        while (batch := await self.review(subject)).decided:
+        is_behind = True
+        while is_behind:  # less than a full batch came due just now: the other queues wait, too
+            began = time.monotonic()
+            batch = await self.review(subject)
             reviewed += batch
             tell(reviewed.decided)
+            is_behind = batch.decided >= BATCH
+            if is_behind:
+                # As long again: one batch after the other would keep SQLite's only lock from pushes of other processes.
+                await asyncio.sleep(min(time.monotonic() - began, _PAUSE_AT_MOST))
         return reviewed

@@ -117,6 +117,22 @@ async def test_expired_uploads_go(collected: Collecting, writing: bool) -> None:
     assert len(await collected.objects()) == 1
 
 
+async def test_an_upload_that_cannot_expire_stops_nothing_else(collected: Collecting) -> None:
+    """Where expired sessions cannot be removed, the rest of the pass goes on, and says that something failed."""
+    await dead(collected, b"alone")
+    await collected.uses.start_upload(ANONYMOUS, NAME, Algorithm.SHA256)
+    (key,) = await collected.scalars(upload_objects.c.key)
+    twice = {"key": key, "store_id": DEFAULT_STORE, "size": 0, "delete_after": datetime(2100, 1, 1, tzinfo=UTC)}
+    await collected.database.write(lambda tx: tx.execute(insert(dead_objects), [twice]).close())
+    await collected.age(8 * DAY)
+
+    done = await collected.collect()
+
+    assert done.expiry_failed
+    assert done.failures == 1
+    assert done.objects.objects == 1
+
+
 async def test_unknown_objects_go_after_a_time_of_grace(collected: Collecting) -> None:
     """The sweep finds what no row has, and nothing else; it goes a day later, unless a row has it by then."""
     await dead(collected, b"dead")

@@ -1,6 +1,7 @@
 """The collection: one pass over all that is due, beside running pushes and pulls."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from entrepot.lifecycle.delete_objects import Deleted, DeleteObjects
 from entrepot.lifecycle.expire_uploads import ExpireUploads
 from entrepot.lifecycle.review import BATCH, Blobs, Facts, Links, Manifests, ReviewBatch, Reviewed, Subject
 from entrepot.metadata import Database, resume_parked
+from entrepot.oci import StorageFull, Unavailable
+
+logger = logging.getLogger(__name__)
 
 _PAUSE_AT_MOST = 1.0  # seconds
 
@@ -22,11 +26,13 @@ class Collected:
     links: Reviewed
     blobs: Reviewed
     objects: Deleted
+    expiry_failed: bool = False
 
     @property
     def failures(self) -> int:
-        """Reviews and deletions that will be tried again."""
-        return self.manifests.failed + self.links.failed + self.blobs.failed + self.objects.refused
+        """What will be tried again: reviews, deletions, and the removal of expired uploads as one."""
+        reviews = self.manifests.failed + self.links.failed + self.blobs.failed
+        return reviews + self.objects.refused + self.expiry_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +51,27 @@ class CollectGarbage:
         """
         if not self.review.policy.keep_untagged:
             await self.database.write(resume_parked)
-        uploads = 0
-        while expired := await self.expire_uploads():
-            uploads += expired
+        uploads, expiry_failed = await self._expire_uploads()
         manifests = await self._work_off(Manifests(), tell)
         links = await self._work_off(Links(), tell)
         blobs = await self._work_off(Blobs(), tell)
         objects = Deleted()
         while (deleted := await self.delete_objects()).objects:
             objects += deleted
-        return Collected(uploads, manifests, links, blobs, objects + deleted)
+        return Collected(uploads, manifests, links, blobs, objects + deleted, expiry_failed)
+
+    async def _expire_uploads(self) -> tuple[int, bool]:
+        """How many sessions were removed, and whether that failed: the rest of the pass goes on all the same."""
+        uploads = 0
+        try:
+            while expired := await self.expire_uploads():
+                uploads += expired
+        except (Unavailable, StorageFull):
+            raise
+        except Exception:
+            logger.exception("expired uploads cannot be removed")
+            return uploads, True
+        return uploads, False
 
     async def _work_off(self, subject: Subject[Facts], tell: Callable[[int], None]) -> Reviewed:
         reviewed = Reviewed()

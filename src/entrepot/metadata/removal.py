@@ -77,19 +77,20 @@ def remove_tags_of(tx: Transaction, repository_id: int) -> None:
 
 
 def manifests_of(tx: Transaction, repository_id: int, at_most: int) -> list[int]:
-    """Up to ``at_most`` of the repository's manifests."""
+    """Up to ``at_most`` of the repository's manifests, locked until commit."""
     chosen = select(manifests.c.id).where(manifests.c.repository_id == repository_id)
-    return list(tx.execute(chosen.order_by(manifests.c.id).limit(at_most)).scalars())
+    return list(tx.execute(tx.dialect.for_update(chosen.order_by(manifests.c.id).limit(at_most))).scalars())
 
 
 def links_of(tx: Transaction, repository_id: int, at_most: int) -> list[LinkFacts]:
-    """Up to ``at_most`` of the repository's links."""
+    """Up to ``at_most`` of the repository's links, locked until commit."""
     chosen = (
         select(repository_blobs.c.repository_id, repository_blobs.c.blob_id)
         .where(repository_blobs.c.repository_id == repository_id)
+        .order_by(repository_blobs.c.blob_id)
         .limit(at_most)
     )
-    return link_facts(tx, [tuple(row) for row in tx.execute(chosen)])
+    return link_facts(tx, [tuple(row) for row in tx.execute(tx.dialect.for_update(chosen))])
 
 
 def remove_sessions_of(tx: Transaction, repository_id: int, repository: str, late_writer: timedelta) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from entrepot.access import ANONYMOUS
-from entrepot.lifecycle import DatabaseClock
+from entrepot.lifecycle import DatabaseClock, SweepRefused
 from entrepot.metadata import Transaction, upgrade
 from entrepot.metadata.sqlite import SqliteDatabase
 from entrepot.metadata.tables import (
@@ -131,6 +131,19 @@ async def test_an_upload_that_cannot_expire_stops_nothing_else(collected: Collec
     assert done.expiry_failed
     assert done.failures == 1
     assert done.objects.objects == 1
+
+
+async def test_a_sweep_beside_the_wrong_database_deletes_nothing(collected: Collecting) -> None:
+    """Where most objects are unknown the sweep refuses and records nothing, until it is forced."""
+    await collected.image("v1")
+    for _ in range(11):
+        await collected.store.append(new_key(), 0, body(b"of another registry"))
+
+    with pytest.raises(SweepRefused, match="11 of 12 objects"):
+        await collected.collection.sweep_store()
+
+    assert await collected.scalars(dead_objects.c.key) == []
+    assert await collected.collection.sweep_store(force=True) == (12, 11)
 
 
 async def test_unknown_objects_go_after_a_time_of_grace(collected: Collecting) -> None:

@@ -200,7 +200,7 @@ async def test_a_reader_whose_blob_moves(uses: Uses, database: Database, store: 
     reading = uses.pull_blob.read(NAME, old, 0, old.size)
     got = [await anext(reading)]
 
-    await database.write(lambda tx: mark_damaged(tx, old.id))
+    await database.write(lambda tx: mark_damaged(tx, old.id, old.objects[0].key))
     await database.write(lambda tx: store_blob(tx, digest, [new]))
     await store.delete(old.objects[0].key)
     late = uses.pull_blob.read(NAME, old, len(got[0]), old.size)

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
-from entrepot.jobs.kinds import JobKind, JobRun
-from entrepot.lifecycle import CollectGarbage, SweepStore
+from entrepot.jobs.kinds import FailedForGood, JobKind, JobRun
+from entrepot.lifecycle import CollectGarbage, SweepRefused, SweepStore
 
 _COLLECTION_AT_MOST: Final = timedelta(hours=6)
 _SWEEP_AT_MOST: Final = timedelta(hours=24)
@@ -35,7 +35,10 @@ def sweep_kind(sweep: SweepStore, schedule: str) -> JobKind:
     """The kind ``gc.sweep``: compare every object in the store with the rows."""
 
     async def work(run: JobRun) -> None:
-        seen, unknown = await sweep()
+        try:
+            seen, unknown = await sweep()
+        except SweepRefused as refusal:
+            raise FailedForGood(str(refusal)) from refusal
         run.progress(seen)
         run.log("swept", objects=seen, unknown=unknown)
 

@@ -10,7 +10,7 @@ from entrepot.lifecycle.plan_collection import PlanCollection, Planned, would_go
 from entrepot.lifecycle.policy import Policy
 from entrepot.lifecycle.review import Blobs, Links, Manifests, ReviewBatch, Reviewed
 from entrepot.lifecycle.rules import Outcome, Reason, Verdict
-from entrepot.lifecycle.sweep_store import SweepStore
+from entrepot.lifecycle.sweep_store import SweepRefused, SweepStore
 
 __all__ = [
     "Blobs",
@@ -35,6 +35,7 @@ __all__ = [
     "RepositoryPlan",
     "ReviewBatch",
     "Reviewed",
+    "SweepRefused",
     "SweepStore",
     "Verdict",
     "would_go",

@@ -50,7 +50,8 @@ class CollectGarbage:
         Raises Unavailable, StorageFull when the database fails: what was done is done, the rest stays queued.
         """
         if not self.review.policy.keep_untagged:
-            await self.database.write(resume_parked)
+            while await self.database.write(lambda tx: resume_parked(tx, BATCH)) == BATCH:
+                pass
         uploads, expiry_failed = await self._expire_uploads()
         manifests = await self._work_off(Manifests(), tell)
         links = await self._work_off(Links(), tell)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
 from entrepot.lifecycle.policy import Policy
 from entrepot.metadata import BlobFacts, LinkFacts, ManifestFacts, Review
+
+_UNCLEAR_FOR = timedelta(days=1)
 
 
 class Reason(StrEnum):
@@ -22,6 +24,7 @@ class Reason(StrEnum):
     UNTAGGED_RECENT = "untagged-recent"
     PULLED_RECENTLY = "pulled-recently"
     UNTAGGED = "untagged"
+    UNCLEAR = "unclear"
     SUBJECT_MISSING = "subject-missing"
     NAMED = "named"
     NOT_NAMED = "not-named"
@@ -63,6 +66,8 @@ def judge_manifest(facts: ManifestFacts, review: Review, policy: Policy, now: da
     ):
         if holds:
             return Verdict(Outcome.KEEP, reason)
+    if facts.is_unclear:
+        return Verdict(Outcome.WAIT, Reason.UNCLEAR, now + _UNCLEAR_FOR)
     for until, reason in _waits(facts, review, policy):
         if until is not None and until > now:
             return Verdict(Outcome.WAIT, reason, until)

@@ -251,9 +251,13 @@ def has_blob_objects(tx: Transaction) -> bool:
     return tx.execute(select(blob_objects.c.key).limit(1)).one_or_none() is not None
 
 
-def mark_damaged(tx: Transaction, blob_id: int) -> None:
-    """Record that the store lacks bytes of the blob; the next upload of the same digest mends it."""
-    tx.execute(update(blobs).where(blobs.c.id == blob_id).values(state="damaged"))
+def mark_damaged(tx: Transaction, blob_id: int, key: str) -> None:
+    """Record that the store lacks this object of the blob; the next upload of the same digest mends it.
+
+    Nothing happens if the blob has been mended meanwhile and has the object no more.
+    """
+    has_it = exists().where(blob_objects.c.blob_id == blobs.c.id, blob_objects.c.key == key)
+    tx.execute(update(blobs).where(blobs.c.id == blob_id, has_it).values(state="damaged"))
 
 
 def bury_objects(

@@ -94,6 +94,7 @@ class ManifestFacts:
     has_subject: bool
     subject_there: bool
     has_kept_referrer: bool
+    is_unclear: bool
     lease_until: datetime
     last_pulled_at: datetime | None
 
@@ -195,9 +196,16 @@ def fail_review(tx: Transaction, queue: Queue, review: Review, waits_from: datet
     )
 
 
-def resume_parked(tx: Transaction) -> None:
-    """Let manifests wait from now that were parked under other settings."""
-    tx.execute(update(manifest_reviews).where(manifest_reviews.c.waits_from >= PARKED).values(waits_from=tx.now))
+def resume_parked(tx: Transaction, at_most: int) -> int:
+    """Let up to ``at_most`` manifests wait from now that were parked under other settings; how many there were."""
+    parked = (
+        select(manifest_reviews.c.manifest_id)
+        .where(manifest_reviews.c.waits_from >= literal(PARKED, InstantType))
+        .order_by(manifest_reviews.c.waits_from)
+        .limit(at_most)
+    )
+    resumed = update(manifest_reviews).where(manifest_reviews.c.manifest_id.in_(parked.scalar_subquery()))
+    return tx.execute(resumed.values(waits_from=tx.now)).rowcount
 
 
 def lock_reviewed(tx: Transaction, queue: Queue, keys: Collection[Key]) -> list[Key]:
@@ -238,7 +246,8 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
         .order_by(manifests.c.id)
     )
     rows = tx.execute(statement).all()
-    holding = {row.id: Holding() if row.tagged else what_holds(tx, row.repository_id, row.id) for row in rows}
+    decided = {row.id for row in rows if row.tagged or row.subject_there}
+    holding = {row.id: Holding() if row.id in decided else what_holds(tx, row.repository_id, row.id) for row in rows}
     return [
         ManifestFacts(
             id=row.id,
@@ -252,6 +261,7 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
             has_subject=row.subject is not None,
             subject_there=bool(row.subject_there),
             has_kept_referrer=holding[row.id].by_referrer,
+            is_unclear=holding[row.id].is_unclear,
             lease_until=max(row.lease_until, holding[row.id].lease_until or row.lease_until),
             last_pulled_at=row.last_pulled_at,
         )

@@ -10,14 +10,25 @@ from entrepot.metadata.tables import manifest_children, manifests, pins, tags
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import Digest
 
+_NODES_AT_MOST = 2000  # manifests that one review looks at
+_LEVELS_AT_MOST = 32  # of referrers of referrers
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What keeps a manifest; ``lease_until`` is the longest lease of indexes that it keeps and that name it."""
+    """What keeps a manifest; ``lease_until`` is the longest lease of indexes that it keeps and that name it.
+
+    ``is_unclear`` when so much hangs on the manifest that a review does not look through it.
+    """
 
     by_parent: bool = False
     by_referrer: bool = False
     lease_until: datetime | None = None
+    is_unclear: bool = False
+
+
+class _TooMuchError(Exception):
+    """The walk has met its bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,10 @@ def what_holds(tx: Transaction, repository_id: int, manifest_id: int) -> Holding
     each would keep the other for ever, so what the manifest itself keeps counts only if a tag, a pin, or something that
     the manifest does not keep stands behind it.
     """
-    below = _below(tx, repository_id, manifest_id)
+    try:
+        below = _below(tx, repository_id, manifest_id)
+    except _TooMuchError:
+        return Holding(is_unclear=True)
     own_parents = _parents(tx, repository_id, [below[manifest_id].digest])
     held, holders = _walk(tx, repository_id, manifest_id, below)
     leases = [below[number].lease_until for number in holders]
@@ -69,7 +83,11 @@ def _below(tx: Transaction, repository_id: int, manifest_id: int) -> dict[int, _
     """The manifest and all that it keeps: its referrers and children, theirs, and so on."""
     below = {node.id: node for node in _nodes(tx, _node_columns(tx).where(manifests.c.id == manifest_id))}
     latest = list(below.values())
+    levels = 0
     while latest:
+        levels += 1
+        if levels > _LEVELS_AT_MOST:
+            raise _TooMuchError
         children = (
             select(manifest_children.c.digest)
             .where(manifest_children.c.manifest_id.in_([node.id for node in latest]))
@@ -83,6 +101,8 @@ def _below(tx: Transaction, repository_id: int, manifest_id: int) -> dict[int, _
         }
         latest = [node for number, node in found.items() if number not in below]
         below |= found
+        if len(below) > _NODES_AT_MOST:
+            raise _TooMuchError
     return below
 
 
@@ -106,7 +126,8 @@ def _is_pinned(tx: Transaction) -> ColumnElement[bool]:
 
 def _nodes(tx: Transaction, statement: Select[int, Digest, Digest, datetime, bool]) -> list[_Node]:
     return [
-        _Node(row.id, row.digest, row.subject, row.lease_until, bool(row.is_rooted)) for row in tx.execute(statement)
+        _Node(row.id, row.digest, row.subject, row.lease_until, bool(row.is_rooted))
+        for row in tx.execute(statement.limit(_NODES_AT_MOST + 1))
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, select, update
 
 from entrepot.metadata.actors import Actor
 from entrepot.metadata.blobs import renew_links_of
@@ -123,19 +123,19 @@ def store_manifest(
 
 
 def extend_manifest_lease(tx: Transaction, manifest_id: int, lease: timedelta) -> bool:
-    """Keep an unreferenced manifest for another ``lease``; nothing happens to one with a tag or a parent.
+    """Keep an untagged manifest for another ``lease``; nothing happens to one with a tag.
 
     False if there is no such manifest any more.
     """
     extended = tx.execute(
-        update(manifests).where(manifests.c.id == manifest_id, ~_is_referenced()).values(lease_until=tx.now + lease)
+        update(manifests).where(manifests.c.id == manifest_id, ~_is_tagged()).values(lease_until=tx.now + lease)
     ).rowcount
-    return bool(extended) or manifest_is_referenced(tx, manifest_id)
+    return bool(extended) or manifest_is_tagged(tx, manifest_id)
 
 
-def manifest_is_referenced(tx: Transaction, manifest_id: int) -> bool:
-    """Whether a tag or an index of the repository names the manifest."""
-    return tx.execute(select(exists().where(manifests.c.id == manifest_id, _is_referenced()))).scalar_one()
+def manifest_is_tagged(tx: Transaction, manifest_id: int) -> bool:
+    """Whether a tag stands on the manifest; an index that names it may go together with it."""
+    return tx.execute(select(exists().where(manifests.c.id == manifest_id, _is_tagged()))).scalar_one()
 
 
 def release_manifests(tx: Transaction, manifest_ids: Collection[int], event: Event, lease: timedelta) -> None:
@@ -143,8 +143,12 @@ def release_manifests(tx: Transaction, manifest_ids: Collection[int], event: Eve
 
     Whoever has just seen one of them, and is about to refer to it, may rely on it for that long.
     """
-    if not manifest_ids:
-        return
+    ids = sorted(manifest_ids)
+    for start in range(0, len(ids), _PARAMETERS_AT_MOST):
+        _release(tx, ids[start : start + _PARAMETERS_AT_MOST], event, lease)
+
+
+def _release(tx: Transaction, manifest_ids: Collection[int], event: Event, lease: timedelta) -> None:
     released = tx.execute(
         update(manifests)
         .where(manifests.c.id.in_(manifest_ids))
@@ -177,14 +181,8 @@ def _kept(tx: Transaction, manifest_ids: Collection[int]) -> list[int]:
     return list(tx.execute(tx.dialect.key_share(chosen)).scalars())
 
 
-def _is_referenced() -> ColumnElement[bool]:
-    return or_(
-        exists().where(tags.c.repository_id == manifests.c.repository_id, tags.c.manifest_id == manifests.c.id),
-        exists().where(
-            manifest_children.c.repository_id == manifests.c.repository_id,
-            manifest_children.c.digest == manifests.c.digest,
-        ),
-    )
+def _is_tagged() -> ColumnElement[bool]:
+    return exists().where(tags.c.repository_id == manifests.c.repository_id, tags.c.manifest_id == manifests.c.id)
 
 
 def _record_names(

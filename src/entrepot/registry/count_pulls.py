@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import timedelta
 
 from entrepot.metadata import Database, ManifestKey, Pulled, RepositoryKey, record_pulls
-from entrepot.oci import Reference, StorageFull, Tag, Unavailable
+from entrepot.oci import Reference, Tag
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ class CountPulls:
             return
         try:
             await self._database.write(lambda tx: record_pulls(tx, counts))
-        except (Unavailable, StorageFull) as refusal:
-            logger.warning("pulls are not counted yet", extra={"reason": str(refusal), "pulls": counts.total()})
+        except Exception as failure:
+            logger.warning("pulls are not counted yet", exc_info=failure, extra={"pulls": counts.total()})
             self._counts.update(counts)
+        except BaseException:
+            self._counts.update(counts)  # for the last write, when this one is cancelled
+            raise

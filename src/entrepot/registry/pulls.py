@@ -16,7 +16,7 @@ from entrepot.metadata import (
     extend_link_lease,
     extend_manifest_lease,
     link_is_referenced,
-    manifest_is_referenced,
+    manifest_is_tagged,
     mark_damaged,
     read_payload,
 )
@@ -82,7 +82,7 @@ class PullManifest:
         """
         if not _is_short(manifest.lease_until, self.lease):
             return
-        if await self.database.read(lambda tx: manifest_is_referenced(tx, manifest.id)):
+        if await self.database.read(lambda tx: manifest_is_tagged(tx, manifest.id)):
             return
         if not await self.database.write(lambda tx: extend_manifest_lease(tx, manifest.id, self.lease)):
             raise ManifestUnknown(digest=str(manifest.digest))
@@ -134,7 +134,7 @@ class PullBlob:
         if now is None:
             raise BlobUnknown(digest=str(blob.digest)) from failure
         if now.objects == blob.objects:
-            await self.database.write(lambda tx: mark_damaged(tx, blob.id))
+            await self.database.write(lambda tx: mark_damaged(tx, blob.id, failure.key))
             raise ContentDamaged(digest=str(blob.digest)) from failure
         return now
 

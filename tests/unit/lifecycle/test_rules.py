@@ -36,6 +36,7 @@ LOOSE = ManifestFacts(
     has_subject=False,
     subject_there=False,
     has_kept_referrer=False,
+    is_unclear=False,
     lease_until=NOW - HOUR,
     last_pulled_at=None,
 )
@@ -57,6 +58,7 @@ REFERENCES = {
         ({"tagged": True}, LONG_AGO, Verdict(Outcome.KEEP, Reason.TAGGED)),
         ({"has_parent": True}, LONG_AGO, Verdict(Outcome.KEEP, Reason.PARENT)),
         ({"has_kept_referrer": True}, LONG_AGO, Verdict(Outcome.KEEP, Reason.REFERRER)),
+        ({"is_unclear": True}, LONG_AGO, Verdict(Outcome.WAIT, Reason.UNCLEAR, NOW + DAY)),
         ({"has_subject": True, "subject_there": True}, LONG_AGO, Verdict(Outcome.KEEP, Reason.SUBJECT)),
         ({"pinned_until": NOW + HOUR}, LONG_AGO, Verdict(Outcome.WAIT, Reason.PINNED, NOW + HOUR)),
         ({"pinned_until": PARKED}, LONG_AGO, Verdict(Outcome.WAIT, Reason.PINNED, PARKED)),

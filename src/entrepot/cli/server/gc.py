@@ -13,7 +13,7 @@ from entrepot.cli.output import OUTPUT, print_json, print_table, size_text
 from entrepot.cli.server.given_settings import load_given, settings_flags
 from entrepot.cli.server.refusals import explained
 from entrepot.compose import Collection, opened_collection, policy_of
-from entrepot.lifecycle import CollectionStatus, Planned, would_go
+from entrepot.lifecycle import CollectionStatus, Planned, SweepRefused, would_go
 from entrepot.metadata import PARKED, Reclaimed
 from entrepot.settings import Settings
 
@@ -76,16 +76,20 @@ def status(*, output: str, **given: Any) -> None:
 @gc.command
 @settings_flags(_FLAGS)
 @click.option("--sweep", is_flag=True, help="Also compare every object in the store with the database.")
+@click.option("--force", is_flag=True, help="Sweep even if most objects are unknown to the database.")
 @OUTPUT
-def run(*, sweep: bool, output: str, **given: Any) -> None:
+def run(*, sweep: bool, force: bool, output: str, **given: Any) -> None:
     """Collect what is due by now; exit code 10 if something failed and will be tried again."""
     settings = load_given(**given).settings
 
     async def work(collection: Collection) -> tuple[Any, tuple[int, int] | None]:
-        swept = await collection.sweep_store() if sweep else None
+        swept = await collection.sweep_store(force=force) if sweep else None
         return await collection.collect_garbage(), swept
 
-    collected, swept = _run(settings, work)
+    try:
+        collected, swept = _run(settings, work)
+    except SweepRefused as refusal:
+        raise CommandFailed(str(refusal), ExitCode.POLICY) from refusal
     document = {
         "uploads": collected.uploads,
         "manifests": collected.manifests.collected,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collection.modelled import BLOBS, NAMES, TAGS, Modelled
 from entrepot.metadata import upgrade
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
 STEPS = 40
 
 names = st.sampled_from(NAMES)

@@ -144,7 +144,7 @@ def test_collection_from_plan_to_space(registry: LiveRegistry, repository: Repos
 
 def test_a_sweep_and_a_table(registry: LiveRegistry, repository: Repository) -> None:
     """A run prints its counts for people too, and with ``--sweep`` compares the store with the database."""
-    folder = next(path.parent for path in (registry.data / "store").rglob("*") if path.is_file())
+    folder = next(path.parent for path in (registry.data / "store" / "objects").rglob("*") if path.is_file())
     name = "0" * len(next(path for path in folder.iterdir() if path.is_file()).name)
     (folder / name).write_bytes(b"unknown")
 

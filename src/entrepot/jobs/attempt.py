@@ -60,6 +60,8 @@ class Attempt:
         """Do the job, and write down how it ended; a job in progress when ``stop`` is set is handed back."""
         self._log("job begins")
         work = asyncio.create_task(self._work(), name=f"job {self._claim.job_id}")
+        if stop.is_set():  # the stop came while the job was claimed: it is not begun here
+            self._end(work, _Why.STOPPED)
         ended = asyncio.Event()
         keeper = asyncio.create_task(self._keep(work, ended))
         stopper = asyncio.create_task(self._stop(stop, work))

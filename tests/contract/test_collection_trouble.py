@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from entrepot.access import ANONYMOUS
 from entrepot.compose import collection_of
 from entrepot.lifecycle import Links, Outcome, Policy, Reason, Verdict
 from entrepot.metadata import (
-    Database,
     LinkFacts,
     Queue,
     Review,
@@ -41,6 +39,7 @@ from entrepot.metadata.tables import (
 from entrepot.oci import Digest, RepositoryName, Tag
 from entrepot.registry.uploads import actor_of
 from harness.collecting import Collecting, collecting, settings_for
+from harness.held import Held
 from harness.postgresql import PostgresqlServer
 from harness.protocol import EMPTY
 from harness.uses import NAME
@@ -51,33 +50,7 @@ OTHER = RepositoryName("other")
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 WAIT = 20.0  # seconds after which a test that hangs fails
-A_MOMENT = 0.3  # seconds in which what can run does; what waits for a lock is still waiting then
 MANY = 130  # more than fits in a batch
-
-
-class Held:
-    """A unit of work that waits before it commits."""
-
-    def __init__(self, unit: Callable[[Transaction], None]) -> None:
-        self._unit = unit
-        self._reached = threading.Event()
-        self._free = threading.Event()
-
-    def __call__(self, tx: Transaction) -> None:
-        """Do the work, and wait."""
-        self._unit(tx)
-        self._reached.set()
-        assert self._free.wait(WAIT)
-
-    async def beside(self, database: Database, registry: Collecting) -> None:
-        """Let a pass of the collection begin while the unit is not committed, and end both."""
-        holding = asyncio.create_task(database.write(self))
-        await asyncio.to_thread(self._reached.wait, WAIT)
-        collecting_ = asyncio.create_task(registry.collect())
-        await asyncio.wait({collecting_}, timeout=A_MOMENT)
-        self._free.set()
-        await holding
-        await collecting_
 
 
 class Blind(Links):
@@ -208,7 +181,7 @@ async def test_a_referrer_that_is_let_go_during_a_review(collected: Collecting) 
         assert was == referrer
         remove_tag(tx, 1, Tag("kept"), was, ACTOR, DAY)
 
-    await Held(unit).beside(collected.database, collected)
+    await Held(unit).while_held(collected.database, collected.collect)
     assert await collected.manifests() == {subject, referrer}
     await collected.collect_all()
 
@@ -224,7 +197,9 @@ async def test_a_link_that_goes_during_a_review_of_its_blob(collected: Collectin
     await collected.age(2 * DAY)
     [(blob_id, _)] = await collected.scalars(blob_reviews.c.blob_id, blob_reviews.c.event)
 
-    await Held(lambda tx: remove_links(tx, link_facts(tx, [(1, blob_id)]))).beside(collected.database, collected)
+    await Held(lambda tx: remove_links(tx, link_facts(tx, [(1, blob_id)]))).while_held(
+        collected.database, collected.collect
+    )
     assert digest in await collected.blobs()
     await collected.collect_all()
 

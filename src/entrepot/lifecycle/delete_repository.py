@@ -4,7 +4,6 @@ import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from entrepot.lifecycle.expire_uploads import LATE_WRITER
 from entrepot.metadata import (
     Actor,
     Database,
@@ -24,6 +23,7 @@ from entrepot.metadata import (
     repository_content,
 )
 from entrepot.oci import NameUnknown, RepositoryName
+from entrepot.registry import LATE_WRITER
 
 _BATCH = 100
 _ROUNDS = 20  # nobody begins a push by now, so each round meets fewer

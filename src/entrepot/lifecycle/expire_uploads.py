@@ -5,10 +5,9 @@ from datetime import timedelta
 
 from entrepot.lifecycle.clock import Clock
 from entrepot.metadata import Database, Transaction, bury_objects, expired_sessions, remove_session
+from entrepot.registry import LATE_WRITER
 
 _BATCH = 100
-LATE_WRITER = timedelta(hours=1)
-"""How long the objects of a session stay recorded that may still have a writer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,20 +123,13 @@ class BlobFacts:
     linked: bool
 
 
-def due_reviews(
-    tx: Transaction, queue: Queue, waits_until: datetime, at_most: int, after: tuple[datetime, Key] | None = None
-) -> list[Review]:
-    """Up to ``at_most`` rows that have waited from ``waits_until`` or before, those first that wait the longest.
-
-    ``after`` is where a listing goes on.
-    """
+def due_reviews(tx: Transaction, queue: Queue, waits_until: datetime, at_most: int) -> list[Review]:
+    """Up to ``at_most`` rows that have waited from ``waits_until`` or before, those first that wait the longest."""
     table = _TABLES[queue]
     keys = list(table.primary_key)
     statement = (
         select(table).where(table.c.waits_from <= waits_until).order_by(table.c.waits_from, *keys).limit(at_most)
     )
-    if after is not None:
-        statement = statement.where(tuple_(table.c.waits_from, *keys) > (after[0], *after[1]))
     return [_review(table, row) for row in tx.execute(statement)]
 
 

@@ -10,6 +10,7 @@ import click
 from entrepot import compose
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
+from entrepot.cli.output import OUTPUT
 from entrepot.cli.server.given_settings import load_given, settings_flags
 from entrepot.cli.server.job_pages import job_as_json, job_page, jobs_table, schedules_table
 from entrepot.cli.server.refusals import explained
@@ -32,10 +33,6 @@ Act = Callable[[Database, Mapping[str, JobKind]], Awaitable[T]]
 _FLAGS: Final = ("data", "database")
 _WAIT_POLL: Final = 0.3  # seconds between two looks at a job that is waited for
 
-_output = click.option(
-    "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print it."
-)
-
 
 @click.group
 def jobs() -> None:
@@ -49,7 +46,7 @@ def jobs() -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="How many at most."
 )
-@_output
+@OUTPUT
 def list_(*, state: str | None, kind: str | None, limit: int, output: str, **given: Any) -> None:
     """List jobs, newest first."""
 
@@ -67,7 +64,7 @@ def list_(*, state: str | None, kind: str | None, limit: int, output: str, **giv
 @jobs.command
 @settings_flags(_FLAGS)
 @click.argument("number", type=int, metavar="ID")
-@_output
+@OUTPUT
 def show(*, number: int, output: str, **given: Any) -> None:
     """Show a job with its progress and its log."""
 

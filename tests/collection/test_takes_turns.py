@@ -21,7 +21,7 @@ from entrepot.metadata import (
     linked_blobs,
     lock_reviewed,
     open_database,
-    remove_manifest,
+    remove_manifests,
     store_blob,
     unlink_blob,
     upgrade,
@@ -124,7 +124,7 @@ async def test_a_tag_can_be_deleted_while_a_distant_subject_is_collected(registr
         found = find_manifest(tx, repository_id, Digest.of(subject))
         assert found is not None
         assert lock_reviewed(tx, Queue.MANIFESTS, [(found.id,)])
-        remove_manifest(tx, repository_id, found.id, timedelta(hours=1))
+        remove_manifests(tx, [found.id], timedelta(hours=1))
 
     await Held(collect).while_held(registry.database, lambda: registry.uses.delete_tag(ANONYMOUS, NAME, Tag("second")))
 

@@ -16,7 +16,7 @@ from entrepot.metadata import (
     manifests_of,
     record_audit,
     remove_links,
-    remove_manifest,
+    remove_manifests,
     remove_repository,
     remove_sessions_of,
     remove_tags_of,
@@ -84,8 +84,8 @@ class DeleteRepository:
 
 def _remove_manifests(tx: Transaction, repository_id: int) -> int:
     ids = manifests_of(tx, repository_id, _BATCH)
-    for number in ids:
-        remove_manifest(tx, repository_id, number, timedelta(0))
+    if ids:
+        remove_manifests(tx, ids, timedelta(0))
     return len(ids)
 
 

@@ -28,11 +28,11 @@ from entrepot.metadata import (
     link_facts,
     lock_reviewed,
     manifest_facts,
-    postpone_review,
-    record_audit,
+    postpone_reviews,
+    record_audits,
     remove_blobs,
     remove_links,
-    remove_manifest,
+    remove_manifests,
     reviews_of,
 )
 from entrepot.oci import StorageFull, Unavailable
@@ -88,9 +88,9 @@ class Manifests:
 
     def remove(self, tx: Transaction, gone: Sequence[ManifestFacts], policy: Policy) -> None:
         """Each with an audit row; what it alone has kept stays for a lease."""
-        for manifest in gone:
-            remove_manifest(tx, manifest.repository_id, manifest.id, policy.lease)
-            record_audit(tx, COLLECTOR, "manifest.collect", manifest.repository, str(manifest.digest))
+        remove_manifests(tx, [manifest.id for manifest in gone], policy.lease)
+        about = [(manifest.repository, str(manifest.digest)) for manifest in gone]
+        record_audits(tx, COLLECTOR, "manifest.collect", about)
 
 
 class Links:
@@ -208,6 +208,7 @@ class ReviewBatch:
         found = subject.facts(tx, list(due))
         gone: list[Facts] = []
         done: list[Review] = []
+        later: list[tuple[Review, datetime]] = []
         for facts in found:
             review = due[subject.key(facts)]
             verdict = subject.judge(facts, review, self.policy, now)
@@ -217,7 +218,8 @@ class ReviewBatch:
                 done.append(review)
             else:
                 until = PARKED if verdict.until is None else verdict.until - self.policy.review_after
-                postpone_review(tx, queue, review, until)
+                later.append((review, until))
+        postpone_reviews(tx, queue, later)
         drop_reviews(tx, queue, done)  # first: a removal queues its neighbours anew, also those that were to be kept
         if gone:
             subject.remove(tx, gone, self.policy)

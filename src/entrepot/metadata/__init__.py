@@ -1,6 +1,6 @@
 """The registry's rows: transactions, queries and the schema, on SQLite and PostgreSQL alike."""
 
-from entrepot.metadata.actors import Actor, record_audit
+from entrepot.metadata.actors import Actor, record_audit, record_audits
 from entrepot.metadata.blobs import (
     LinkedBlob,
     blob_pieces,
@@ -35,7 +35,7 @@ from entrepot.metadata.collection import (
     link_facts,
     lock_reviewed,
     manifest_facts,
-    postpone_review,
+    postpone_reviews,
     queue_totals,
     remove_blobs,
     remove_links,
@@ -93,7 +93,7 @@ from entrepot.metadata.manifests import (
     manifest_is_tagged,
     read_payload,
     release_manifests,
-    remove_manifest,
+    remove_manifests,
     store_manifest,
 )
 from entrepot.metadata.opening import open_database
@@ -299,7 +299,7 @@ __all__ = [
     "move_tag",
     "open_database",
     "open_session",
-    "postpone_review",
+    "postpone_reviews",
     "queue_blobs",
     "queue_manifests",
     "queue_totals",
@@ -307,13 +307,14 @@ __all__ = [
     "read_payload",
     "reclaimed_bytes",
     "record_audit",
+    "record_audits",
     "record_progress",
     "record_pulls",
     "refuse_dead_object",
     "release_manifests",
     "remove_blobs",
     "remove_links",
-    "remove_manifest",
+    "remove_manifests",
     "remove_repository",
     "remove_schedule",
     "remove_session",

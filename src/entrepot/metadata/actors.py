@@ -1,13 +1,15 @@
 """Who did something, as a snapshot that outlives the account."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import insert
 
 from entrepot.metadata.tables import audit
 from entrepot.metadata.transaction import Transaction
+
+_ADD = insert(audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,21 @@ def record_audit(
     detail: Mapping[str, str | int] | None = None,
 ) -> None:
     """Write who did what to what, in the transaction that does it."""
-    tx.execute(
-        insert(audit).values(
-            at=tx.now,
-            action=action,
-            repository=repository,
-            reference=reference,
-            detail=json.dumps(dict(detail or {}), sort_keys=True),
-            **actor.columns("actor"),
-        )
-    )
+    record_audits(tx, actor, action, [(repository, reference)], detail)
+
+
+def record_audits(
+    tx: Transaction,
+    actor: Actor,
+    action: str,
+    about: Iterable[tuple[str, str]],
+    detail: Mapping[str, str | int] | None = None,
+) -> None:
+    """Write who did the same to many things, each given by its repository and reference; there is one at least."""
+    row = {
+        "at": tx.now,
+        "action": action,
+        "detail": json.dumps(dict(detail or {}), sort_keys=True),
+        **actor.columns("actor"),
+    }
+    tx.execute(_ADD, [{**row, "repository": repository, "reference": reference} for repository, reference in about])

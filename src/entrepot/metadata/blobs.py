@@ -138,11 +138,11 @@ def extend_link_lease(tx: Transaction, repository_id: int, blob_id: int, lease: 
     return bool(extended) or link_is_referenced(tx, repository_id, blob_id)
 
 
-def renew_links_of(tx: Transaction, manifest_id: int, lease: timedelta) -> None:
-    """Keep what a manifest that is about to go names for at least ``lease`` from now."""
+def renew_links_of(tx: Transaction, manifest_ids: Collection[int], lease: timedelta) -> None:
+    """Keep what manifests that are about to go name for at least ``lease`` from now."""
     lease_until = tx.now + lease
     named = select(manifest_blobs.c.repository_id, manifest_blobs.c.blob_id).where(
-        manifest_blobs.c.manifest_id == manifest_id, manifest_blobs.c.blob_id.is_not(None)
+        manifest_blobs.c.manifest_id.in_(manifest_ids), manifest_blobs.c.blob_id.is_not(None)
     )
     tx.execute(
         update(repository_blobs)
@@ -169,7 +169,7 @@ def manifests_naming(tx: Transaction, repository_id: int, blob_id: int, at_most:
 
 def unlink_blob(tx: Transaction, repository_id: int, repository: str, blob_id: int) -> None:
     """Take the blob out of the repository of that name; raises ForeignKeyViolation while a manifest names it."""
-    queue_blobs(tx, [blob_id], repository, Event.LINK_GONE)
+    queue_blobs(tx, [(blob_id, repository)], Event.LINK_GONE)
     tx.execute(
         delete(repository_blobs).where(
             repository_blobs.c.repository_id == repository_id, repository_blobs.c.blob_id == blob_id

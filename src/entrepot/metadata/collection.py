@@ -5,6 +5,7 @@ later: so neither waits for the other, and no new reference is overlooked. A row
 changed only if it is still the same, so an event that comes meanwhile is not lost.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ from sqlalchemy import (
     FromClause,
     Row,
     Table,
+    Update,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -36,6 +39,7 @@ from entrepot.metadata.tables import (
     blobs,
     link_reviews,
     manifest_blobs,
+    manifest_children,
     manifest_reviews,
     manifests,
     pins,
@@ -45,7 +49,7 @@ from entrepot.metadata.tables import (
     tags,
 )
 from entrepot.metadata.transaction import Transaction
-from entrepot.metadata.types import InstantType
+from entrepot.metadata.types import InstantType, instant_to_microseconds
 from entrepot.oci import Digest
 
 PARKED = datetime(9000, 1, 1, tzinfo=UTC)
@@ -65,6 +69,15 @@ class Queue(StrEnum):
 
 _SUBJECTS = {Queue.MANIFESTS: manifests, Queue.LINKS: repository_blobs, Queue.BLOBS: blobs}
 _TABLES = {Queue.MANIFESTS: manifest_reviews, Queue.LINKS: link_reviews, Queue.BLOBS: blob_reviews}
+
+
+def _postpone(table: Table) -> Update:
+    columns = [*table.primary_key, table.c.event_at, table.c.waits_from]
+    unchanged = [column == bindparam(f"p_{column.name}", type_=column.type) for column in columns]
+    return update(table).where(*unchanged).values(waits_from=bindparam("p_until"))
+
+
+_POSTPONE = {queue: _postpone(table) for queue, table in _TABLES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ def due_reviews(tx: Transaction, queue: Queue, waits_until: datetime, at_most: i
 def reviews_of(tx: Transaction, queue: Queue, keys: Collection[Key], waits_until: datetime) -> list[Review]:
     """Those of the rows that are still due and that nobody else holds, locked until commit."""
     table = _TABLES[queue]
-    due = select(table).where(_is_one_of(table, keys), table.c.waits_from <= waits_until)
+    due = select(table).where(_is_one_of(tx, table, keys), table.c.waits_from <= waits_until)
     rows = tx.execute(tx.dialect.for_update(due.order_by(*table.primary_key), skip_locked=True))
     return [_review(table, row) for row in rows]
 
@@ -170,13 +183,13 @@ def drop_reviews(tx: Transaction, queue: Queue, reviews: Collection[Review]) -> 
     """Take rows out of the queue, except those that an event has changed since they were read."""
     if reviews:
         table = _TABLES[queue]
-        tx.execute(delete(table).where(_is_unchanged(table, reviews)))
+        tx.execute(delete(table).where(_is_unchanged(tx, table, reviews)))
 
 
-def postpone_review(tx: Transaction, queue: Queue, review: Review, waits_from: datetime) -> None:
-    """Let a row wait from that instant, unless an event has changed it since it was read."""
-    table = _TABLES[queue]
-    tx.execute(update(table).where(_is_unchanged(table, [review])).values(waits_from=waits_from))
+def postpone_reviews(tx: Transaction, queue: Queue, reviews: Collection[tuple[Review, datetime]]) -> None:
+    """Let rows wait each from its instant, except those that an event has changed since they were read."""
+    if reviews:
+        tx.execute(_POSTPONE[queue], [{**_seen(queue, review), "p_until": until} for review, until in reviews])
 
 
 def fail_review(tx: Transaction, queue: Queue, review: Review, waits_from: datetime, error: str) -> None:
@@ -184,7 +197,7 @@ def fail_review(tx: Transaction, queue: Queue, review: Review, waits_from: datet
     table = _TABLES[queue]
     tx.execute(
         update(table)
-        .where(_is_unchanged(table, [review]))
+        .where(_is_unchanged(tx, table, [review]))
         .values(waits_from=waits_from, attempts=table.c.attempts + 1, last_error=error)
     )
 
@@ -205,7 +218,7 @@ def lock_reviewed(tx: Transaction, queue: Queue, keys: Collection[Key]) -> list[
     """Lock what the rows are about until commit; returns the keys of those that nobody else holds."""
     table = _SUBJECTS[queue]
     columns = _key_of(table)
-    statement = select(*columns).where(_is_one_of(table, keys)).order_by(*columns)
+    statement = select(*columns).where(_is_one_of(tx, table, keys)).order_by(*columns)
     return [tuple(row) for row in tx.execute(tx.dialect.for_update(statement, skip_locked=True))]
 
 
@@ -233,14 +246,18 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
             .where(_same_digest(pull_counts, manifests))
             .scalar_subquery()
             .label("last_pulled_at"),
+            exists().where(_same_digest(manifest_children, manifests)).label("has_parent"),
+            exists().where(manifest_children.c.manifest_id == manifests.c.id).label("has_child"),
+            exists()
+            .where(subjects.c.repository_id == manifests.c.repository_id, subjects.c.subject == manifests.c.digest)
+            .label("has_referrer"),
         )
         .join(repositories, repositories.c.id == manifests.c.repository_id)
-        .where(_is_one_of(manifests, keys))
+        .where(_is_one_of(tx, manifests, keys))
         .order_by(manifests.c.id)
     )
     rows = tx.execute(statement).all()
-    decided = {row.id for row in rows if row.tagged or row.subject_there}
-    holding = {row.id: Holding() if row.id in decided else what_holds(tx, row.repository_id, row.id) for row in rows}
+    holding = _holding(tx, rows)
     return [
         ManifestFacts(
             id=row.id,
@@ -262,6 +279,22 @@ def manifest_facts(tx: Transaction, keys: Collection[Key]) -> list[ManifestFacts
     ]
 
 
+def _holding(tx: Transaction, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[int, Holding]:
+    """What indexes and referrers do for each; only where these may be kept by the manifest itself is more asked."""
+    holding: dict[int, Holding] = {}
+    unclear: defaultdict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        if row.tagged or row.subject_there or not (row.has_parent or row.has_referrer):
+            holding[row.id] = Holding()
+        elif not (row.has_child or row.has_referrer):
+            holding[row.id] = Holding(by_parent=True)
+        else:
+            unclear[row.repository_id].append(row.id)
+    for repository_id, ids in unclear.items():
+        holding |= what_holds(tx, repository_id, ids)
+    return holding
+
+
 def link_facts(tx: Transaction, keys: Collection[Key]) -> list[LinkFacts]:
     """What decides on these links."""
     statement = (
@@ -281,7 +314,7 @@ def link_facts(tx: Transaction, keys: Collection[Key]) -> list[LinkFacts]:
         )
         .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
         .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
-        .where(_is_one_of(repository_blobs, keys))
+        .where(_is_one_of(tx, repository_blobs, keys))
     )
     return [
         LinkFacts(
@@ -302,7 +335,7 @@ def blob_facts(tx: Transaction, keys: Collection[Key]) -> list[BlobFacts]:
             exists().where(repository_blobs.c.blob_id == blobs.c.id).label("linked"),
         )
         .join(blob_reviews, blob_reviews.c.blob_id == blobs.c.id)
-        .where(_is_one_of(blobs, keys))
+        .where(_is_one_of(tx, blobs, keys))
     )
     return [BlobFacts(row.id, row.repository, row.digest, row.size, bool(row.linked)) for row in tx.execute(statement)]
 
@@ -310,10 +343,8 @@ def blob_facts(tx: Transaction, keys: Collection[Key]) -> list[BlobFacts]:
 def remove_links(tx: Transaction, links: Sequence[LinkFacts]) -> None:
     """Delete links that no manifest names, and have their blobs reviewed; raises ForeignKeyViolation if one does."""
     keys = [(link.repository_id, link.blob_id) for link in links]
-    for repository in sorted({link.repository for link in links}):
-        given_up = [link.blob_id for link in links if link.repository == repository]
-        queue_blobs(tx, given_up, repository, Event.LINK_GONE)
-    tx.execute(delete(repository_blobs).where(_is_one_of(repository_blobs, keys)))
+    queue_blobs(tx, [(link.blob_id, link.repository) for link in links], Event.LINK_GONE)
+    tx.execute(delete(repository_blobs).where(_is_one_of(tx, repository_blobs, keys)))
 
 
 def remove_blobs(tx: Transaction, gone: Sequence[BlobFacts], delete_after: datetime) -> None:
@@ -327,9 +358,11 @@ def remove_blobs(tx: Transaction, gone: Sequence[BlobFacts], delete_after: datet
             blob_objects.c.blob_id.in_(names)
         )
     ).all()
+    given_up: defaultdict[str, list[StoredObject]] = defaultdict(list)
     for piece in pieces:
-        stored = StoredObject(piece.store_id, piece.key, piece.size)
-        bury_objects(tx, [stored], delete_after, names[piece.blob_id])
+        given_up[names[piece.blob_id]].append(StoredObject(piece.store_id, piece.key, piece.size))
+    for repository, objects in sorted(given_up.items()):
+        bury_objects(tx, objects, delete_after, repository)
     tx.execute(delete(blob_objects).where(blob_objects.c.blob_id.in_(names)))
     tx.execute(delete(blobs).where(blobs.c.id.in_(names)))
 
@@ -338,16 +371,26 @@ def _key_of(table: Table) -> list[ColumnElement[int]]:
     return list(table.primary_key)
 
 
-def _is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
+def _is_one_of(tx: Transaction, table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     columns = _key_of(table)
     if len(columns) == 1:
         return columns[0].in_([key[0] for key in keys])
-    return tuple_(*columns).in_(list(keys))
+    return tuple_(*columns).in_(tx.dialect.numbers(list(keys), len(columns)))
 
 
-def _is_unchanged(table: Table, reviews: Collection[Review]) -> ColumnElement[bool]:
-    seen = [(*review.key, review.event_at, review.waits_from) for review in reviews]
-    return tuple_(*_key_of(table), table.c.event_at, table.c.waits_from).in_(seen)
+def _is_unchanged(tx: Transaction, table: Table, reviews: Collection[Review]) -> ColumnElement[bool]:
+    columns = [*_key_of(table), table.c.event_at, table.c.waits_from]
+    seen = [
+        (*review.key, instant_to_microseconds(review.event_at), instant_to_microseconds(review.waits_from))
+        for review in reviews
+    ]
+    return tuple_(*columns).in_(tx.dialect.numbers(seen, len(columns)))
+
+
+def _seen(queue: Queue, review: Review) -> dict[str, Any]:
+    """A row as it was read, for a statement that changes it only if it still is like that."""
+    key = {f"p_{column.name}": value for column, value in zip(_TABLES[queue].primary_key, review.key, strict=True)}
+    return {**key, "p_event_at": review.event_at, "p_waits_from": review.waits_from}
 
 
 def _same_digest(table: Table, manifest: FromClause) -> ColumnElement[bool]:

@@ -1,9 +1,10 @@
 """How the two databases differ, as far as statements are concerned; no other module asks which one it is."""
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar, TypeVarTuple, cast
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, TypeVarTuple, cast
 
-from sqlalchemy import Select, Table
+from sqlalchemy import ARRAY, BigInteger, Select, Table, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.sqlite import Insert
 
@@ -26,12 +27,19 @@ class Dialect(Protocol):
         """
         ...
 
-    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
+    def key_share(self, selected: Select[*Ts]) -> Select[*Ts]:
         """The select, keeping its rows from being deleted until commit (their other columns may change)."""
         ...
 
-    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
+    def for_update(self, selected: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
         """The select, keeping its rows from being changed until commit; ``skip_locked`` leaves out what others hold."""
+        ...
+
+    def numbers(self, rows: Sequence[Sequence[int]], width: int) -> Select[*tuple[Any, ...]]:
+        """The rows, each of ``width`` whole numbers, to be compared with columns by ``IN``, which their index serves.
+
+        The statement is the same for any number of rows. (SQLite scans a table that is compared with a list of rows.)
+        """
         ...
 
 
@@ -44,13 +52,18 @@ class SqliteDialect:
         """SQLite's insert."""
         return sqlite.insert(table)
 
-    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
+    def key_share(self, selected: Select[*Ts]) -> Select[*Ts]:
         """The same select."""
-        return select
+        return selected
 
-    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:  # ruff: ignore[unused-method-argument]  nothing is ever locked
+    def for_update(self, selected: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:  # ruff: ignore[unused-method-argument]  nothing is ever locked
         """The same select."""
-        return select
+        return selected
+
+    def numbers(self, rows: Sequence[Sequence[int]], width: int) -> Select[*tuple[Any, ...]]:
+        """From a list in JSON."""
+        each = func.json_each(json.dumps([list(row) for row in rows])).table_valued("value")
+        return select(*(func.json_extract(each.c.value, f"$[{place}]") for place in range(width)))
 
 
 class PostgresqlDialect:
@@ -62,13 +75,18 @@ class PostgresqlDialect:
         """PostgreSQL's insert, shown as SQLite's, whose methods it has all and alike."""
         return cast("Insert", postgresql.insert(table))
 
-    def key_share(self, select: Select[*Ts]) -> Select[*Ts]:
+    def key_share(self, selected: Select[*Ts]) -> Select[*Ts]:
         """``FOR KEY SHARE``."""
-        return select.with_for_update(read=True, key_share=True)
+        return selected.with_for_update(read=True, key_share=True)
 
-    def for_update(self, select: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
+    def for_update(self, selected: Select[*Ts], *, skip_locked: bool = False) -> Select[*Ts]:
         """``FOR UPDATE``, perhaps ``SKIP LOCKED``."""
-        return select.with_for_update(skip_locked=skip_locked)
+        return selected.with_for_update(skip_locked=skip_locked)
+
+    def numbers(self, rows: Sequence[Sequence[int]], width: int) -> Select[*tuple[Any, ...]]:
+        """From arrays, one for each column."""
+        columns = ([row[place] for row in rows] for place in range(width))
+        return select(*(func.unnest(literal(column, ARRAY(BigInteger))) for column in columns))
 
 
 def per_dialect(build: Callable[[Dialect], Statement]) -> Callable[[Dialect], Statement]:

@@ -161,18 +161,16 @@ def _release(tx: Transaction, manifest_ids: Collection[int], event: Event, lease
         queue_manifests(tx, _kept(tx, subjects_of(tx, referrers)), Event.REFERRER_GONE)
 
 
-def remove_manifest(tx: Transaction, repository_id: int, manifest_id: int, lease: timedelta) -> None:
-    """Delete the manifest's row; what it alone has kept stays for a lease, and is then reviewed.
+def remove_manifests(tx: Transaction, manifest_ids: Collection[int], lease: timedelta) -> None:
+    """Delete the manifests' rows; what they alone have kept stays for a lease, and is then reviewed.
 
-    Raises ForeignKeyViolation while a tag stands on it.
+    Raises ForeignKeyViolation while a tag stands on one.
     """
-    there = tx.execute(select(manifests.c.digest, manifests.c.subject).where(manifests.c.id == manifest_id)).one()
-    neighbours = neighbours_of(tx, repository_id, manifest_id, there.digest, there.subject)
-    for event, ids in neighbours.items():
+    for event, ids in neighbours_of(tx, manifest_ids).items():
         release_manifests(tx, ids, event, lease)
-    renew_links_of(tx, manifest_id, lease)
-    queue_links_of(tx, manifest_id)
-    tx.execute(delete(manifests).where(manifests.c.id == manifest_id))
+    renew_links_of(tx, manifest_ids, lease)
+    queue_links_of(tx, manifest_ids)
+    tx.execute(delete(manifests).where(manifests.c.id.in_(manifest_ids)))
 
 
 def _kept(tx: Transaction, manifest_ids: Collection[int]) -> list[int]:

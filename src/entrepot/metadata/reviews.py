@@ -4,11 +4,11 @@ An event postpones the review of what it concerns. A review finds out by itself 
 one event too many costs a look, and one too few would leak space: in doubt, queue.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
-from sqlalchemy import ColumnElement, Select, Table, literal, select
+from sqlalchemy import Select, Table, literal, select
 from sqlalchemy.dialects.sqlite import Insert
 
 from entrepot.metadata.dialect import Dialect, per_dialect
@@ -22,7 +22,6 @@ from entrepot.metadata.tables import (
 )
 from entrepot.metadata.transaction import Transaction
 from entrepot.metadata.types import InstantType
-from entrepot.oci import Digest
 
 
 class Event(StrEnum):
@@ -48,39 +47,54 @@ def queue_link(tx: Transaction, repository_id: int, blob_id: int, event: Event) 
     _queue(tx, link_reviews, [{"repository_id": repository_id, "blob_id": blob_id}], event)
 
 
-def queue_blobs(tx: Transaction, blob_ids: Iterable[int], repository: str, event: Event) -> None:
-    """Have blobs reviewed that ``repository`` has given up."""
-    _queue(tx, blob_reviews, [{"blob_id": number, "repository": repository} for number in sorted(blob_ids)], event)
+def queue_blobs(tx: Transaction, given_up: Iterable[tuple[int, str]], event: Event) -> None:
+    """Have blobs reviewed, each with the name of the repository that has given it up."""
+    rows: list[dict[str, int | str]] = [{"blob_id": number, "repository": name} for number, name in sorted(given_up)]
+    _queue(tx, blob_reviews, rows, event)
 
 
-def queue_links_of(tx: Transaction, manifest_id: int) -> None:
-    """Have the link of every blob reviewed that a manifest names, which is about to go."""
+def queue_links_of(tx: Transaction, manifest_ids: Collection[int]) -> None:
+    """Have the link of every blob reviewed that one of these manifests names, which are about to go."""
     named = (
         select(manifest_blobs.c.repository_id, manifest_blobs.c.blob_id)
-        .where(manifest_blobs.c.manifest_id == manifest_id, manifest_blobs.c.blob_id.is_not(None))
+        .where(manifest_blobs.c.manifest_id.in_(manifest_ids), manifest_blobs.c.blob_id.is_not(None))
         .distinct()
-        .order_by(manifest_blobs.c.blob_id)
+        .order_by(manifest_blobs.c.repository_id, manifest_blobs.c.blob_id)
     )
     _queue_selected(tx, link_reviews, named, ["repository_id", "blob_id"], Event.MANIFEST_GONE)
 
 
-def neighbours_of(
-    tx: Transaction, repository_id: int, manifest_id: int, digest: Digest, subject: Digest | None
-) -> dict[Event, list[int]]:
-    """The manifests that a manifest keeps, by what happens to them when it goes."""
-    children = (
-        select(manifests.c.id)
-        .join(
+def neighbours_of(tx: Transaction, manifest_ids: Collection[int]) -> dict[Event, list[int]]:
+    """The other manifests that these keep, by what happens to them when these go."""
+    going = manifests.alias()
+    is_near = {
+        Event.PARENT_GONE: (
             manifest_children,
             (manifest_children.c.repository_id == manifests.c.repository_id)
             & (manifest_children.c.digest == manifests.c.digest),
-        )
-        .where(manifest_children.c.manifest_id == manifest_id)
-    )
+            manifest_children.c.manifest_id,
+        ),
+        Event.SUBJECT_GONE: (
+            going,
+            (going.c.repository_id == manifests.c.repository_id) & (going.c.digest == manifests.c.subject),
+            going.c.id,
+        ),
+        Event.REFERRER_GONE: (
+            going,
+            (going.c.repository_id == manifests.c.repository_id) & (going.c.subject == manifests.c.digest),
+            going.c.id,
+        ),
+    }
     return {
-        Event.PARENT_GONE: list(tx.execute(children.distinct()).scalars()),
-        Event.SUBJECT_GONE: _ids(tx, repository_id, manifests.c.subject == digest),
-        Event.REFERRER_GONE: [] if subject is None else _ids(tx, repository_id, manifests.c.digest == subject),
+        event: list(
+            tx.execute(
+                select(manifests.c.id)
+                .join(table, condition)
+                .where(number.in_(manifest_ids), manifests.c.id.not_in(manifest_ids))
+                .distinct()
+            ).scalars()
+        )
+        for event, (table, condition, number) in is_near.items()
     }
 
 
@@ -96,13 +110,7 @@ def subjects_of(tx: Transaction, manifest_ids: Iterable[int]) -> list[int]:
     return list(tx.execute(select(below.c.id).where(below.c.id.not_in(list(manifest_ids)))).scalars())
 
 
-def _ids(tx: Transaction, repository_id: int, condition: ColumnElement[bool]) -> list[int]:
-    return list(
-        tx.execute(select(manifests.c.id).where(manifests.c.repository_id == repository_id, condition)).scalars()
-    )
-
-
-def _queue(tx: Transaction, table: Table, rows: list[dict[str, int | str]], event: Event) -> None:
+def _queue(tx: Transaction, table: Table, rows: Sequence[Mapping[str, int | str]], event: Event) -> None:
     if not rows:
         return
     values = {"event": event.value, "event_at": tx.now, "waits_from": tx.now}

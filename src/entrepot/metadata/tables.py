@@ -164,6 +164,7 @@ manifest_blobs = Table(
         ["repository_blobs.repository_id", "repository_blobs.blob_id"],
         ondelete="RESTRICT",
     ),
+    Index(None, "repository_id", "manifest_id"),  # SQLite would go through the repository to find what goes with a row
     Index(None, "repository_id", "blob_id"),
     Index(
         "ix_manifest_blobs_awaited",
@@ -185,6 +186,7 @@ manifest_children = Table(
     ForeignKeyConstraint(
         ["repository_id", "manifest_id"], ["manifests.repository_id", "manifests.id"], ondelete="CASCADE"
     ),
+    Index(None, "repository_id", "manifest_id"),  # likewise
     Index(None, "repository_id", "digest"),
 )
 """Manifests that an index names; by digest, because they may come later or never (sparse indexes)."""

@@ -16,7 +16,7 @@ from entrepot.metadata import (
     linked_blobs,
     manifests_naming,
     record_audit,
-    remove_manifest,
+    remove_manifests,
     remove_tag,
     set_fallback_referrers,
     tags_on,
@@ -99,7 +99,7 @@ class DeleteManifest:
                 raise ManifestUnknown(digest=str(digest))
             for tag in tags_on(tx, repository_id, manifest.id):
                 _take_away(tx, repository_id, tag, digest, actor, self.lease)
-            remove_manifest(tx, repository_id, manifest.id, self.lease)
+            remove_manifests(tx, [manifest.id], self.lease)
             record_audit(tx, actor, "manifest.delete", name.text, str(digest))
 
         await self.database.write(unit)

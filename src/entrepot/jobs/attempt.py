@@ -22,7 +22,7 @@ from entrepot.metadata import (
     look_at_claim,
     record_progress,
 )
-from entrepot.oci import RegistryError
+from entrepot.oci import words_of
 
 logger = logging.getLogger(__name__)
 
@@ -200,12 +200,7 @@ async def _came(event: asyncio.Event, seconds: float) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """An error in one line, with its details; of a group with one error, that one."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    text = " ".join(str(error).split())
-    if isinstance(error, RegistryError) and error.detail:
-        text += f" ({', '.join(f'{name}: {value}' for name, value in error.detail.items())})"
-    if not isinstance(error, FailedForGood):
-        text = f"{type(error).__name__}: {text}".removesuffix(": ")
-    return text[:_ERROR_LENGTH]
+    """An error in one line; of a failure for good, only what it says."""
+    if isinstance(error, FailedForGood):
+        return " ".join(str(error).split())[:_ERROR_LENGTH]
+    return words_of(error, _ERROR_LENGTH)

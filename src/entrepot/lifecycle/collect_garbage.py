@@ -3,18 +3,26 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 from entrepot.lifecycle.delete_objects import Deleted, DeleteObjects
 from entrepot.lifecycle.expire_uploads import ExpireUploads
-from entrepot.lifecycle.review import BATCH, Blobs, Facts, Links, Manifests, ReviewBatch, Reviewed, Subject
-from entrepot.metadata import Database, resume_parked
+from entrepot.lifecycle.review import Blobs, Facts, Links, Manifests, ReviewBatch, Reviewed, Subject
+from entrepot.metadata import Database, Queue, resume_parked
 from entrepot.oci import StorageFull, Unavailable
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_AT_MOST = 1.0  # seconds
+_BATCH = 100
+_PAUSE_AT_LEAST = 0.01  # seconds: so long a batch that others hold is left to them before the next look
+_PAUSE_AT_MOST = 1.0
+_FRUITLESS_AT_MOST = 20  # batches in a row that come to nothing: what holds their rows, or refuses, does so for longer
+
+_Step: TypeAlias = Callable[[], Awaitable[tuple[bool, bool]]]
+"""Works off one batch; says whether there may be more, and whether it came to anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +58,64 @@ class CollectGarbage:
         Raises Unavailable, StorageFull when the database fails: what was done is done, the rest stays queued.
         """
         if not self.review.policy.keep_untagged:
-            while await self.database.write(lambda tx: resume_parked(tx, BATCH)) == BATCH:
+            while await self.database.write(lambda tx: resume_parked(tx, _BATCH)) == _BATCH:
                 pass
-        uploads, expiry_failed = await self._expire_uploads()
-        manifests = await self._work_off(Manifests(), tell)
-        links = await self._work_off(Links(), tell)
-        blobs = await self._work_off(Blobs(), tell)
-        objects = Deleted()
-        while (deleted := await self.delete_objects()).objects:
-            objects += deleted
-        return Collected(uploads, manifests, links, blobs, objects + deleted, expiry_failed)
+        return await _Pass(self, tell).run()
 
-    async def _expire_uploads(self) -> tuple[int, bool]:
-        """How many sessions were removed, and whether that failed: the rest of the pass goes on all the same."""
-        uploads = 0
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """One pass. The queues take turns: one that is filled as fast as it is worked off keeps no other waiting."""
+
+    uses: CollectGarbage
+    tell: Callable[[int], None]
+    uploads: int = 0
+    expiry_failed: bool = False
+    reviewed: dict[Queue, Reviewed] = field(default_factory=lambda: dict.fromkeys(Queue, Reviewed()))
+    deleted: Deleted = field(default_factory=Deleted)
+
+    async def run(self) -> Collected:
+        """One batch of each in turn, until each has once had less than a full one."""
+        fruitless: dict[_Step, int] = {
+            self._expire_uploads: 0,
+            partial(self._review, Manifests()): 0,
+            partial(self._review, Links()): 0,
+            partial(self._review, Blobs()): 0,
+            self._delete_objects: 0,
+        }
+        while fruitless:
+            for step in list(fruitless):
+                began = time.monotonic()
+                has_more, is_fruitful = await step()
+                fruitless[step] = 0 if is_fruitful else fruitless[step] + 1
+                if not has_more or fruitless[step] == _FRUITLESS_AT_MOST:
+                    del fruitless[step]
+                else:
+                    # As long again: one batch after the other would keep SQLite's only lock from other processes.
+                    await asyncio.sleep(min(max(time.monotonic() - began, _PAUSE_AT_LEAST), _PAUSE_AT_MOST))
+        manifests, links, blobs = (self.reviewed[queue] for queue in (Queue.MANIFESTS, Queue.LINKS, Queue.BLOBS))
+        return Collected(self.uploads, manifests, links, blobs, self.deleted, self.expiry_failed)
+
+    async def _expire_uploads(self) -> tuple[bool, bool]:
+        """If that fails, the rest of the pass goes on all the same."""
         try:
-            while expired := await self.expire_uploads():
-                uploads += expired
+            expired = await self.uses.expire_uploads()
         except (Unavailable, StorageFull):
             raise
         except Exception:
             logger.exception("expired uploads cannot be removed")
-            return uploads, True
-        return uploads, False
+            self.expiry_failed = True
+            return False, False
+        self.uploads += expired
+        return expired > 0, True
 
-    async def _work_off(self, subject: Subject[Facts], tell: Callable[[int], None]) -> Reviewed:
-        reviewed = Reviewed()
-        is_behind = True
-        while is_behind:  # less than a full batch came due just now: the other queues wait, too
-            began = time.monotonic()
-            batch = await self.review(subject)
-            reviewed += batch
-            tell(reviewed.decided)
-            is_behind = batch.decided >= BATCH
-            if is_behind:
-                # As long again: one batch after the other would keep SQLite's only lock from pushes of other processes.
-                await asyncio.sleep(min(time.monotonic() - began, _PAUSE_AT_MOST))
-        return reviewed
+    async def _review(self, subject: Subject[Facts]) -> tuple[bool, bool]:
+        batch = await self.uses.review(subject)
+        self.reviewed[subject.queue] += batch
+        self.tell(sum(reviewed.decided for reviewed in self.reviewed.values()))
+        return batch.is_full, batch.decided > 0
+
+    async def _delete_objects(self) -> tuple[bool, bool]:
+        batch = await self.uses.delete_objects()
+        self.deleted += batch
+        return batch.objects + batch.refused > 0, batch.objects > 0

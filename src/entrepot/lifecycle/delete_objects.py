@@ -2,16 +2,27 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from entrepot.lifecycle.clock import Clock
-from entrepot.metadata import Database, DeadObject, claim_dead_objects, refuse_dead_object, settle_dead_objects
+from entrepot.lifecycle.review import ERROR_LENGTH
+from entrepot.metadata import (
+    Database,
+    DeadObject,
+    Refusal,
+    claim_dead_objects,
+    refuse_dead_objects,
+    settle_dead_objects,
+)
+from entrepot.oci import words_of
 from entrepot.storage import BlobStore, StoreFull, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-_HOLD = timedelta(minutes=5)  # how long a claim lasts: if its holder dies, another goes on after that
+# How long a claim lasts, which a batch takes only where each deletion waits for seconds: if its holder dies, another
+# goes on after that. An object that two delete is deleted once and counted once.
+_HOLD = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)  # after a refusal of the store; twice as long after each further one
 _LONGEST_PAUSE = timedelta(hours=6)
 
@@ -50,15 +61,16 @@ class DeleteObjects:
                 await self.store.delete(dead.key)
             except (StoreUnavailable, StoreFull) as refusal:
                 logger.warning("the store does not delete an object", extra={"key": dead.key, "reason": str(refusal)})
-                refused.append((dead, f"{type(refusal).__name__}: {refusal}"[:500]))
+                refused.append((dead, words_of(refusal, ERROR_LENGTH)))
             else:
                 gone.append(dead)
         if gone:
             await self.database.write(lambda tx: settle_dead_objects(tx, gone))
-        for dead, reason in refused:
-            await self._refuse(dead, reason)
+        if refused:
+            await self.database.write(lambda tx: refuse_dead_objects(tx, _refusals(tx.now, refused)))
         return Deleted(len(gone), sum(dead.size for dead in gone), len(refused))
 
-    async def _refuse(self, dead: DeadObject, reason: str) -> None:
-        pause = min(_FIRST_PAUSE * 2 ** min(dead.attempts, 16), _LONGEST_PAUSE)
-        await self.database.write(lambda tx: refuse_dead_object(tx, dead.key, tx.now + pause, reason))
+
+def _refusals(now: datetime, refused: list[tuple[DeadObject, str]]) -> list[Refusal]:
+    pauses = [min(_FIRST_PAUSE * 2 ** min(dead.attempts, 16), _LONGEST_PAUSE) for dead, _ in refused]
+    return [Refusal(dead.key, now + pause, reason) for (dead, reason), pause in zip(refused, pauses, strict=True)]

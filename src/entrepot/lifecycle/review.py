@@ -35,12 +35,13 @@ from entrepot.metadata import (
     remove_manifests,
     reviews_of,
 )
-from entrepot.oci import StorageFull, Unavailable
+from entrepot.oci import StorageFull, Unavailable, words_of
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # rows in one transaction: some milliseconds, so that pushes beside it hardly wait
 COLLECTOR = Actor("system", "collector", "collector")
+ERROR_LENGTH = 1000  # characters of an error that are kept with a row
 _FIRST_PAUSE = timedelta(minutes=1)  # after a review that failed; twice as long after each further one
 _LONGEST_PAUSE = timedelta(hours=24)
 
@@ -139,14 +140,28 @@ class Blobs:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What came of a batch: rows decided, rows collected and rows whose review failed."""
+    """What came of a batch: rows due, rows decided, rows collected and rows whose review failed.
 
+    Rows that are due and not decided are held by others just now.
+    """
+
+    due: int = 0
     decided: int = 0
     collected: int = 0
     failed: int = 0
 
     def __add__(self, other: "Reviewed") -> "Reviewed":
-        return Reviewed(self.decided + other.decided, self.collected + other.collected, self.failed + other.failed)
+        return Reviewed(
+            self.due + other.due,
+            self.decided + other.decided,
+            self.collected + other.collected,
+            self.failed + other.failed,
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more that is due."""
+        return self.due >= BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +197,12 @@ class ReviewBatch:
         except ForeignKeyViolation:
             # It is in use; whatever ends that use queues it again.
             await self.database.write(lambda tx: self._drop(tx, subject.queue, key))
-            return Reviewed(decided=1)
+            return Reviewed(due=1, decided=1)
         except Exception as error:
             logger.exception("a review failed", extra={"queue": subject.queue.value, "key": list(key)})
-            reason = f"{type(error).__name__}: {error}"[:500]
+            reason = words_of(error, ERROR_LENGTH)
             await self.database.write(lambda tx: self._fail(tx, subject.queue, key, reason))
-            return Reviewed(decided=1, failed=1)
+            return Reviewed(due=1, decided=1, failed=1)
 
     def _due(self, tx: Transaction, queue: Queue) -> list[Key]:
         return [review.key for review in due_reviews(tx, queue, self._waits_until(tx), BATCH)]
@@ -223,7 +238,7 @@ class ReviewBatch:
         drop_reviews(tx, queue, done)  # first: a removal queues its neighbours anew, also those that were to be kept
         if gone:
             subject.remove(tx, gone, self.policy)
-        return Reviewed(len(found), len(gone))
+        return Reviewed(len(keys), len(found), len(gone))
 
     def _drop(self, tx: Transaction, queue: Queue, key: Key) -> None:
         drop_reviews(tx, queue, reviews_of(tx, queue, [key], self._waits_until(tx)))

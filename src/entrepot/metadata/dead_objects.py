@@ -1,11 +1,11 @@
 """Objects whose bytes are to be deleted, and what the store holds that no row knows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 
 from entrepot.metadata.tables import DEFAULT_STORE, blob_objects, dead_objects, reclaimed, upload_objects
 from entrepot.metadata.transaction import Transaction
@@ -29,6 +29,22 @@ class Reclaimed:
     bytes: int
     objects: int
     last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The store would not delete an object: why, and when to ask again."""
+
+    key: str
+    again_at: datetime
+    error: str
+
+
+_REFUSE = (
+    update(dead_objects)
+    .where(dead_objects.c.key == bindparam("p_key"))
+    .values(delete_after=bindparam("p_again_at"), attempts=dead_objects.c.attempts + 1, last_error=bindparam("p_error"))
+)
 
 
 def claim_dead_objects(tx: Transaction, until: datetime, at_most: int, hold: timedelta) -> list[DeadObject]:
@@ -81,12 +97,14 @@ def settle_dead_objects(tx: Transaction, gone: Sequence[DeadObject]) -> None:
         )
 
 
-def refuse_dead_object(tx: Transaction, key: str, again_at: datetime, error: str) -> None:
-    """Record that the store would not delete an object, and when to ask again."""
+def refuse_dead_objects(tx: Transaction, refusals: Iterable[Refusal]) -> None:
+    """Record which objects the store would not delete; there is one at least."""
     tx.execute(
-        update(dead_objects)
-        .where(dead_objects.c.key == key)
-        .values(delete_after=again_at, attempts=dead_objects.c.attempts + 1, last_error=error)
+        _REFUSE,
+        [
+            {"p_key": refusal.key, "p_again_at": refusal.again_at, "p_error": refusal.error}
+            for refusal in sorted(refusals, key=lambda refusal: refusal.key)
+        ],
     )
 
 

@@ -45,6 +45,7 @@ from entrepot.oci.errors import (
     Unavailable,
     Unsupported,
     UploadRangeInvalid,
+    words_of,
 )
 from entrepot.oci.faults import (
     ManifestFault,
@@ -222,4 +223,5 @@ __all__ = [
     "parse_timestamp",
     "referrers_page",
     "version_key",
+    "words_of",
 ]

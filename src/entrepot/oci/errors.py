@@ -17,6 +17,16 @@ class RegistryError(Exception):
         self.detail: dict[str, Detail] = detail
 
 
+def words_of(error: BaseException, at_most: int) -> str:
+    """An error in one line of up to ``at_most`` characters: its class, what it says, and its details."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    if isinstance(error, RegistryError) and error.detail:
+        text += f" ({', '.join(f'{name}: {value}' for name, value in error.detail.items())})"
+    return text[:at_most]
+
+
 class BlobUnknown(RegistryError):
     """No such blob in this repository (code-1)."""
 

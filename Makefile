@@ -57,7 +57,7 @@ crashes: $(DEV) tools ## kill -9 at each step and at any moment, power cuts, ful
 
 soak: $(DEV) tools ## the long tests, each SOAK_MINUTES=30 on each database: kill -9 at any moment, and the collection
 	SOAK_MINUTES=$(SOAK_MINUTES) $(PYTEST) $(PARALLEL) --timeout=0 -rP tests/crashes/test_random_kills.py
-	SOAK_SECONDS=$$(( $(SOAK_MINUTES) * 60 )) MODEL_EXAMPLES=2000 COST_ROWS=100000 $(PYTEST) --timeout=0 -s tests/collection tests/collection/cost.py
+	SOAK_SECONDS=$$(( $(SOAK_MINUTES) * 60 )) MODEL_EXAMPLES=2000 COST_ROWS=100000 $(PYTEST) --timeout=0 -s tests/collection
 
 conformance: $(DEV) tools ## the OCI distribution specification's own suite, on SQLite and on PostgreSQL
 	$(PYTEST) $(PARALLEL) tests/conformance

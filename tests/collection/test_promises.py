@@ -59,6 +59,44 @@ class TestWhatKeepsWhat:
         assert len(modelled.model.repository(NAME).manifests) == 2
 
 
+    async def test_a_circle_over_an_index_and_a_referrer_goes_as_a_whole(self, modelled: Modelled) -> None:
+        """A subject whose two referrers keep each other by way of an index goes with all of them, once its tag went."""
+        await modelled.apply(("upload", NAME, CONTENT))
+        await modelled.apply(("push", NAME, "image", 0, 0, None))
+        await modelled.apply(("push", NAME, "referrer", 0, 0, None))
+        await modelled.apply(("push", NAME, "index", 1, 1, "a"))
+        await modelled.apply(("push", NAME, "referring index", 2, 0, None))
+        for _ in range(3):
+            await modelled.apply(("advance", 2 * LEASE))
+            await modelled.apply(("collect",))
+        assert len(modelled.model.repository(NAME).manifests) == 4
+
+        await modelled.apply(("delete_tag", NAME, "a"))
+        await modelled.settle()
+
+        assert not modelled.model.repository(NAME).manifests
+
+    async def test_a_circle_over_two_subjects_goes_as_a_whole(self, modelled: Modelled) -> None:
+        """Two subjects, each with an index as referrer that names a referrer of the other, do not stay for ever."""
+        await modelled.apply(("upload", NAME, CONTENT))
+        await modelled.apply(("push", NAME, "image", 0, 0, "a"))
+        await modelled.apply(("upload", NAME, BLOBS[1]))
+        await modelled.apply(("push", NAME, "image", 1, 1, None))
+        await modelled.apply(("push", NAME, "referrer", 0, 0, None))
+        await modelled.apply(("push", NAME, "referrer", 0, 1, None))
+        await modelled.apply(("push", NAME, "referring index", 3, 0, None))
+        await modelled.apply(("push", NAME, "referring index", 2, 1, None))
+        for _ in range(3):
+            await modelled.apply(("advance", 2 * LEASE))
+            await modelled.apply(("collect",))
+        assert len(modelled.model.repository(NAME).manifests) == 6
+
+        await modelled.apply(("delete_tag", NAME, "a"))
+        await modelled.settle()
+
+        assert not modelled.model.repository(NAME).manifests
+
+
 class TestWhatAClientWasShown:
     """A lease begins with every answer that a client may rely on."""
 

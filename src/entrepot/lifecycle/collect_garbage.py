@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 100
 _PAUSE_AT_LEAST = 0.01  # seconds: so long a batch that others hold is left to them before the next look
 _PAUSE_AT_MOST = 1.0
+_PAUSE_SHARE = 0.25  # of the time that a batch took, which is longer already where others want the database
 _FRUITLESS_AT_MOST = 20  # batches in a row that come to nothing: what holds their rows, or refuses, does so for longer
 
 _Step: TypeAlias = Callable[[], Awaitable[tuple[bool, bool]]]
@@ -91,8 +92,9 @@ class _Pass:
                 if not has_more or fruitless[step] == _FRUITLESS_AT_MOST:
                     del fruitless[step]
                 else:
-                    # As long again: one batch after the other would keep SQLite's only lock from other processes.
-                    await asyncio.sleep(min(max(time.monotonic() - began, _PAUSE_AT_LEAST), _PAUSE_AT_MOST))
+                    # One batch right after the other would keep SQLite's only lock from other processes.
+                    pause = (time.monotonic() - began) * _PAUSE_SHARE
+                    await asyncio.sleep(min(max(pause, _PAUSE_AT_LEAST), _PAUSE_AT_MOST))
         manifests, links, blobs = (self.reviewed[queue] for queue in (Queue.MANIFESTS, Queue.LINKS, Queue.BLOBS))
         return Collected(self.uploads, manifests, links, blobs, self.deleted, self.expiry_failed)
 

@@ -39,7 +39,7 @@ from entrepot.oci import StorageFull, Unavailable, words_of
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # rows in one transaction: some milliseconds, so that pushes beside it hardly wait
+BATCH = 250  # rows in one transaction: some tens of milliseconds, so that pushes beside it hardly wait
 COLLECTOR = Actor("system", "collector", "collector")
 ERROR_LENGTH = 1000  # characters of an error that are kept with a row
 _FIRST_PAUSE = timedelta(minutes=1)  # after a review that failed; twice as long after each further one

@@ -58,7 +58,6 @@ class TestWhatKeepsWhat:
 
         assert len(modelled.model.repository(NAME).manifests) == 2
 
-
     async def test_a_circle_over_an_index_and_a_referrer_goes_as_a_whole(self, modelled: Modelled) -> None:
         """A subject whose two referrers keep each other by way of an index goes with all of them, once its tag went."""
         await modelled.apply(("upload", NAME, CONTENT))

@@ -1,13 +1,14 @@
 """Which events have what reviewed, on both databases."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from entrepot.access import ANONYMOUS
-from entrepot.metadata import Event
+from entrepot.metadata import Event, Key, Queue, find_unqueued
 from entrepot.metadata.tables import link_reviews, manifest_reviews, manifests, repository_blobs
 from entrepot.oci import Digest, ManifestBlobUnknown, RepositoryName
 from harness.collecting import Collecting, change
@@ -185,3 +186,62 @@ async def test_a_refused_push_queues_nothing(collected: Collecting) -> None:
 
     assert await collected.queued() == {}
     assert await collected.manifests() == {digest}
+
+
+async def test_what_no_event_has_queued_is_found(collected: Collecting) -> None:
+    """After events that were missed, a search queues all that nothing refers to, which then goes to the last byte."""
+    child = await collected.blob_image(content=LAYER)
+    kept = await collected.push(index(await collected.descriptor_of(child)), "kept")
+    signature = await collected.referrer(kept)
+    untagged = await collected.blob_image(content=b"a layer of something without tag")
+    loose = await collected.push_blob(b"loose")
+    await collected.uses.mount_blob.from_repository(ANONYMOUS, OTHER, loose, NAME)
+    await collected.uses.delete_blob(ANONYMOUS, OTHER, loose)
+    given_up = await collected.push_blob(b"given up")
+    await collected.uses.delete_blob(ANONYMOUS, NAME, given_up)
+    await collected.clear_queues()
+
+    found = await collected.collection.queue_unqueued()
+
+    assert await collected.queued() == {
+        ("manifest", untagged): Event.FOUND,
+        (NAME.text, loose): Event.FOUND,
+        ("blob", given_up, ""): Event.FOUND,
+    }
+    assert set(found.values()) == {1}
+    assert set((await collected.collection.queue_unqueued()).values()) == {0}
+    await collected.collect_all()
+    assert await collected.manifests() == {child, kept, signature}
+    assert await collected.blobs() == {CONFIG, Digest.of(LAYER)}
+    assert len(await collected.objects()) == 2
+
+
+async def test_a_search_leaves_what_is_queued_as_it_is(collected: Collecting) -> None:
+    """What waits goes on waiting from when it did."""
+    await collected.image()
+    await collected.push_blob(b"loose")
+    await collected.age(DAY)
+    before = await collected.scalars(manifest_reviews.c.event, manifest_reviews.c.waits_from)
+
+    assert set((await collected.collection.queue_unqueued()).values()) == {0}
+
+    assert await collected.scalars(manifest_reviews.c.event, manifest_reviews.c.waits_from) == before
+
+
+@pytest.mark.parametrize("at_most", [1, 2, 5])
+async def test_a_search_goes_on_where_it_was(collected: Collecting, at_most: int) -> None:
+    """In small batches a search finds each row once."""
+    for number in range(5):
+        name = RepositoryName(f"name{number}")
+        await collected.blob_image(content=f"layer {number}".encode(), name=name)
+        await collected.push_blob(f"loose {number}".encode(), name)
+    await collected.clear_queues()
+    for queue in (Queue.MANIFESTS, Queue.LINKS):
+        found: list[Key] = []
+        last: Key | None = None
+        while True:
+            last, keys = await collected.database.read(partial(find_unqueued, queue=queue, after=last, at_most=at_most))
+            found += keys
+            if last is None:
+                break
+        assert len(found) == len(set(found)) == 5 + (queue is Queue.LINKS) * 1

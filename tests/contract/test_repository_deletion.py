@@ -3,10 +3,11 @@
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from entrepot.access import ANONYMOUS
 from entrepot.metadata import Transaction, create_tag, store_manifest
@@ -14,9 +15,11 @@ from entrepot.metadata.tables import (
     audit,
     dead_objects,
     fallback_referrers,
+    pins,
     pull_counts,
     repositories,
     tag_history,
+    tags,
     upload_objects,
     upload_sessions,
 )
@@ -63,6 +66,35 @@ class Crashing:
             raise Crash
         self._left -= 1
         return await self._database.write(unit)  # type: ignore[arg-type]
+
+
+class Counting:
+    """A database that counts the rows which each commit removes from a repository."""
+
+    def __init__(self, registry: Collecting) -> None:
+        self._database = registry.database
+        self.removed: list[int] = []
+
+    async def read(self, unit: object) -> object:
+        """Pass on."""
+        return await self._database.read(unit)  # type: ignore[arg-type]
+
+    async def write(self, unit: Callable[[Transaction], object]) -> object:
+        """Pass on, counting before and after."""
+
+        def counted(tx: Transaction) -> object:
+            before = self._rows(tx)
+            outcome = unit(tx)
+            self.removed.append(before - self._rows(tx))
+            return outcome
+
+        return await self._database.write(counted)
+
+    def _rows(self, tx: Transaction) -> int:
+        return sum(
+            tx.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (tags, tag_history, pins, pull_counts)
+        )
 
 
 async def fill(registry: Collecting) -> None:
@@ -117,7 +149,7 @@ async def test_what_is_not_there_cannot_be_deleted(collected: Collecting) -> Non
         await collected.collection.delete_repository(collected.actor, NAME)
 
 
-@pytest.mark.parametrize("commits", [1, 2, 3, 4])
+@pytest.mark.parametrize("commits", range(1, 11))
 async def test_a_deletion_goes_on_after_a_crash(collected: Collecting, commits: int) -> None:
     """After a crash at any step nobody can push or pull, and the same deletion ends what the first one began."""
     await fill(collected)
@@ -138,6 +170,34 @@ async def test_a_deletion_goes_on_after_a_crash(collected: Collecting, commits: 
     await collected.collection.delete_repository(collected.actor, NAME)
 
     await is_gone(collected)
+
+
+async def test_a_large_repository_goes_in_small_steps(collected: Collecting) -> None:
+    """However many tags, moves, pins, pulls and uploads there are, no commit removes more than a thousand rows."""
+    digest = await collected.image("v1")
+    many = range(2500)
+
+    def fill_up(tx: Transaction) -> None:
+        actor = {f"actor_{part}": "" for part in ("kind", "id", "name")}
+        pinned_by = {f"pinned_by_{part}": "" for part in ("kind", "id", "name")}
+        place = {"repository_id": 1, "manifest_id": 1, "version": 1, "created_at": tx.now, "moved_at": tx.now}
+        tx.execute(insert(tags), [{**place, "name": f"t{number}"} for number in many])
+        tx.execute(
+            insert(tag_history), [{"repository_id": 1, "tag": f"t{number}", "at": tx.now, **actor} for number in many]
+        )
+        pin = {"repository_id": 1, "digest": digest, "reason": "", "pinned_at": tx.now, **pinned_by}
+        tx.execute(insert(pins), [{**pin, "uid": str(number)} for number in many])
+        pull = {"repository_id": 1, "digest": digest, "bucket": tx.now, "pulls": 1, "last_at": tx.now}
+        tx.execute(insert(pull_counts), [{**pull, "tag": f"t{number}"} for number in many])
+
+    await collected.database.write(fill_up)
+    counting = Counting(collected)
+    deletion = type(collected.collection.delete_repository)(counting)  # type: ignore[arg-type]
+
+    await deletion(collected.actor, NAME)
+
+    assert await collected.scalars(repositories.c.name) == []
+    assert 500 < max(counting.removed) <= 1000
 
 
 async def test_an_upload_ends_with_its_repository(collected: Collecting) -> None:

@@ -15,6 +15,7 @@ from entrepot.lifecycle import (
     HostClock,
     PlanCollection,
     Policy,
+    QueueUnqueued,
     ReadCollectionStatus,
     ReviewBatch,
     SweepStore,
@@ -31,6 +32,7 @@ class Collection:
     """What looks after content over time, over one database and one store."""
 
     collect_garbage: CollectGarbage
+    queue_unqueued: QueueUnqueued
     sweep_store: SweepStore
     plan: PlanCollection
     status: ReadCollectionStatus
@@ -58,6 +60,7 @@ def collection_of(settings: Settings, database: Database, store: BlobStore) -> C
     review = ReviewBatch(database, policy, clock)
     return Collection(
         CollectGarbage(database, review, ExpireUploads(database, clock), DeleteObjects(database, store, clock)),
+        QueueUnqueued(database),
         SweepStore(database, store, policy),
         PlanCollection(database, policy),
         ReadCollectionStatus(database),

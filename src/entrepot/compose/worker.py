@@ -27,7 +27,7 @@ def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[
     return [
         trim_kind(database, settings.jobs.history),
         collect_kind(collection.collect_garbage, settings.gc.schedule),
-        sweep_kind(collection.sweep_store, settings.gc.sweep_schedule),
+        sweep_kind(collection.queue_unqueued, collection.sweep_store, settings.gc.sweep_schedule),
     ]
 
 

@@ -8,6 +8,7 @@ from entrepot.lifecycle.delete_repository import DeleteRepository, RepositoryPla
 from entrepot.lifecycle.expire_uploads import ExpireUploads
 from entrepot.lifecycle.plan_collection import PlanCollection, Planned, would_go
 from entrepot.lifecycle.policy import Policy
+from entrepot.lifecycle.queue_unqueued import QueueUnqueued
 from entrepot.lifecycle.review import Blobs, Links, Manifests, ReviewBatch, Reviewed
 from entrepot.lifecycle.rules import Outcome, Reason, Verdict
 from entrepot.lifecycle.sweep_store import SweepRefused, SweepStore
@@ -30,6 +31,7 @@ __all__ = [
     "PlanCollection",
     "Planned",
     "Policy",
+    "QueueUnqueued",
     "ReadCollectionStatus",
     "Reason",
     "RepositoryPlan",

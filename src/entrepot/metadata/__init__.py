@@ -130,9 +130,9 @@ from entrepot.metadata.removal import (
     begin_removal,
     links_of,
     manifests_of,
+    remove_records_of,
     remove_repository,
     remove_sessions_of,
-    remove_tags_of,
     repository_content,
 )
 from entrepot.metadata.repositories import ensure_repository, find_repository, list_repositories, lock_repository
@@ -151,6 +151,7 @@ from entrepot.metadata.signing_keys import add_first_signing_key, list_signing_k
 from entrepot.metadata.tables import DEFAULT_STORE
 from entrepot.metadata.tags import create_tag, find_tag, list_tags, move_tag, remove_tag, tags_on
 from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.unqueued import find_unqueued, queue_unqueued
 from entrepot.metadata.uploads import (
     UploadSession,
     add_object,
@@ -267,6 +268,7 @@ __all__ = [
     "find_schedule",
     "find_session",
     "find_tag",
+    "find_unqueued",
     "find_user_by_name",
     "find_user_by_uid",
     "finish_job",
@@ -305,6 +307,7 @@ __all__ = [
     "queue_blobs",
     "queue_manifests",
     "queue_totals",
+    "queue_unqueued",
     "read_job_log",
     "read_payload",
     "reclaimed_bytes",
@@ -317,12 +320,12 @@ __all__ = [
     "remove_blobs",
     "remove_links",
     "remove_manifests",
+    "remove_records_of",
     "remove_repository",
     "remove_schedule",
     "remove_session",
     "remove_sessions_of",
     "remove_tag",
-    "remove_tags_of",
     "renew_links_of",
     "repositories_having",
     "repository_content",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, distinct, exists, func, select, update
+from sqlalchemy import delete, distinct, exists, func, select, tuple_, update
 
 from entrepot.metadata.blobs import bury_objects
 from entrepot.metadata.collection import LinkFacts, link_facts
@@ -12,6 +12,7 @@ from entrepot.metadata.tables import (
     fallback_referrers,
     manifests,
     pins,
+    pull_counts,
     repositories,
     repository_blobs,
     tag_history,
@@ -65,15 +66,21 @@ def repository_content(tx: Transaction, name: RepositoryName) -> RepositoryConte
     )
 
 
-def begin_removal(tx: Transaction, repository_id: int) -> None:
-    """Hide the repository from everybody; nobody can push to it until it is gone."""
-    tx.execute(update(repositories).where(repositories.c.id == repository_id).values(state="deleting"))
+def begin_removal(tx: Transaction, repository_id: int) -> bool:
+    """Hide the repository from everybody; nobody can push to it until it is gone. False if it was hidden already."""
+    active = repositories.c.id == repository_id, repositories.c.state == "active"
+    return tx.execute(update(repositories).where(*active).values(state="deleting")).rowcount == 1
 
 
-def remove_tags_of(tx: Transaction, repository_id: int) -> None:
-    """Remove all tags, their history, their fallback lists, and all pins."""
-    for table in (tags, tag_history, fallback_referrers, pins):
-        tx.execute(delete(table).where(table.c.repository_id == repository_id))
+def remove_records_of(tx: Transaction, repository_id: int, at_most: int) -> int:
+    """Remove up to ``at_most`` of the repository's tags, or history, fallback lists, pins, pulls; returns how many."""
+    for table in (tags, tag_history, fallback_referrers, pins, pull_counts):
+        key = list(table.primary_key)
+        chosen = select(*key).where(table.c.repository_id == repository_id).order_by(*key).limit(at_most)
+        removed = tx.execute(delete(table).where(tuple_(*key).in_(chosen))).rowcount
+        if removed:
+            return removed
+    return 0
 
 
 def manifests_of(tx: Transaction, repository_id: int, at_most: int) -> list[int]:
@@ -93,12 +100,19 @@ def links_of(tx: Transaction, repository_id: int, at_most: int) -> list[LinkFact
     return link_facts(tx, [tuple(row) for row in tx.execute(tx.dialect.for_update(chosen))])
 
 
-def remove_sessions_of(tx: Transaction, repository_id: int, repository: str, late_writer: timedelta) -> None:
-    """Remove the repository's upload sessions; their objects are deleted, late where one may be written to."""
-    for session in sessions_of(tx, repository_id):
+def remove_sessions_of(
+    tx: Transaction, repository_id: int, repository: str, late_writer: timedelta, at_most: int
+) -> int:
+    """Remove up to ``at_most`` of the repository's upload sessions; returns how many.
+
+    Their objects are deleted, late where one may be written to.
+    """
+    sessions = sessions_of(tx, repository_id, at_most)
+    for session in sessions:
         delete_after = tx.now + (late_writer if session.writing else timedelta(0))
         bury_objects(tx, session.objects, delete_after, repository)
         remove_session(tx, session)
+    return len(sessions)
 
 
 def remove_repository(tx: Transaction, repository_id: int) -> None:

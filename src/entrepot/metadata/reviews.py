@@ -35,6 +35,8 @@ class Event(StrEnum):
     LINKED = "linked"
     MANIFEST_GONE = "manifest-gone"
     LINK_GONE = "link-gone"
+    FOUND = "found"
+    """A sweep has found that nothing seems to refer to it, and that no queue has it."""
 
 
 def queue_manifests(tx: Transaction, manifest_ids: Iterable[int], event: Event) -> None:

@@ -156,10 +156,10 @@ def expired_sessions(tx: Transaction, until: datetime, at_most: int) -> list[tup
     return [(_session(tx, row), names[row.repository_id]) for row in rows]
 
 
-def sessions_of(tx: Transaction, repository_id: int) -> list[UploadSession]:
-    """Every session of a repository, locked until commit."""
+def sessions_of(tx: Transaction, repository_id: int, at_most: int) -> list[UploadSession]:
+    """Up to ``at_most`` sessions of a repository, locked until commit."""
     chosen = select(upload_sessions).where(upload_sessions.c.repository_id == repository_id)
-    rows = tx.execute(tx.dialect.for_update(chosen.order_by(upload_sessions.c.id))).all()
+    rows = tx.execute(tx.dialect.for_update(chosen.order_by(upload_sessions.c.id).limit(at_most))).all()
     return [_session(tx, row) for row in rows]
 
 

@@ -75,15 +75,18 @@ def status(*, output: str, **given: Any) -> None:
 
 @gc.command
 @settings_flags(_FLAGS)
-@click.option("--sweep", is_flag=True, help="Also compare every object in the store with the database.")
+@click.option("--sweep", is_flag=True, help="First search all rows, and all objects in the store, for what was missed.")
 @click.option("--force", is_flag=True, help="Sweep even if most objects are unknown to the database.")
 @OUTPUT
 def run(*, sweep: bool, force: bool, output: str, **given: Any) -> None:
     """Collect what is due by now; exit code 10 if something failed and will be tried again."""
     settings = load_given(**given).settings
 
-    async def work(collection: Collection) -> tuple[Any, tuple[int, int] | None]:
-        swept = await collection.sweep_store(force=force) if sweep else None
+    async def work(collection: Collection) -> tuple[Any, dict[str, int]]:
+        swept: dict[str, int] = {}
+        if sweep:
+            swept["queued"] = sum((await collection.queue_unqueued()).values())
+            swept["swept"], swept["unknown"] = await collection.sweep_store(force=force)
         return await collection.collect_garbage(), swept
 
     try:
@@ -98,7 +101,7 @@ def run(*, sweep: bool, force: bool, output: str, **given: Any) -> None:
         "objects": collected.objects.objects,
         "bytes": collected.objects.bytes,
         "failures": collected.failures,
-        **({} if swept is None else {"swept": swept[0], "unknown": swept[1]}),
+        **swept,
     }
     if output == "json":
         print_json(document)

@@ -114,6 +114,7 @@ class TestWhatAClientWasShown:
     async def test_a_blob_that_goes_while_it_is_asked_for_is_unknown(self, modelled: Modelled) -> None:
         """A HEAD that finds a blob which the collection takes away before its lease is extended answers 404."""
         await modelled.apply(("upload", NAME, CONTENT))
+        await modelled.apply(("advance", 0.9 * LEASE))
         found = await modelled.uses.pull_blob.resolve(RepositoryName(NAME), Digest.of(CONTENT))
         await modelled.apply(("advance", LEASE))
         await modelled.apply(("collect",))
@@ -128,6 +129,7 @@ class TestWhatAClientWasShown:
         await modelled.apply(("upload", NAME, CONTENT))
         await modelled.apply(("push", NAME, "image", 0, 0, None))
         [digest] = modelled.model.repository(NAME).manifests
+        await modelled.apply(("advance", 0.9 * LEASE))
         found = await modelled.uses.pull_manifest.resolve(RepositoryName(NAME), Digest.parse(digest))
         await modelled.apply(("advance", LEASE))
         await modelled.apply(("collect",))

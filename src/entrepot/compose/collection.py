@@ -50,6 +50,7 @@ def policy_of(settings: Settings) -> Policy:
         untagged_after=given.untagged_after,
         pulled_within=given.pulled_within,
         unknown_after=given.unknown_after,
+        session_lifetime=max(settings.uploads.session_lifetime, settings.uploads.retry_window),
     )
 
 

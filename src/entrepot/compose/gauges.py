@@ -1,17 +1,20 @@
 """What is counted in the database when somebody asks."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Final
 
 from entrepot.http.ops import Gauge
-from entrepot.lifecycle import (
-    ReadCollectionStatus,
-)
+from entrepot.lifecycle import CollectionStatus, ReadCollectionStatus
 from entrepot.metadata import (
     Database,
     JobState,
     count_jobs,
     count_uploads,
 )
+
+_FRESH: Final = timedelta(seconds=1)
 
 
 def gauges_of(database: Database, kinds: Sequence[str]) -> list[Gauge]:
@@ -27,13 +30,32 @@ def gauges_of(database: Database, kinds: Sequence[str]) -> list[Gauge]:
         return {(kind, state): number for (kind, state), number in counted.items() if state in shown}
 
     return [
-        *_collection_gauges(ReadCollectionStatus(database)),
+        *_collection_gauges(_Shared(ReadCollectionStatus(database))),
         Gauge("entrepot_open_uploads", "Upload sessions that are open.", open_uploads),
         Gauge("entrepot_jobs", "Jobs that are queued, running, or failed lately.", jobs, ("kind", "state")),
     ]
 
 
-def _collection_gauges(status: ReadCollectionStatus) -> list[Gauge]:
+class _Shared:
+    """One read of the collection's status for all gauges that are shown together."""
+
+    def __init__(self, read: Callable[[], Awaitable[CollectionStatus]]) -> None:
+        self._read = read
+        self._lock = asyncio.Lock()
+        self._found: CollectionStatus | None = None
+        self._fresh_until = float("-inf")
+
+    async def __call__(self) -> CollectionStatus:
+        """The status as it was at most a second ago."""
+        clock = asyncio.get_running_loop().time
+        async with self._lock:
+            if self._found is None or clock() >= self._fresh_until:
+                self._found = await self._read()
+                self._fresh_until = clock() + _FRESH.total_seconds()
+            return self._found
+
+
+def _collection_gauges(status: Callable[[], Awaitable[CollectionStatus]]) -> list[Gauge]:
     """How the collection stands."""
 
     async def rows() -> dict[tuple[str, ...], float]:

@@ -12,7 +12,8 @@ class Policy:
     to the deletion of its bytes; never below the longest read. ``lease``: for how long a client may rely on what it has
     just seen. ``keep_untagged``: manifests without tag or parent are never collected; else they are after
     ``untagged_after``, counted from when they lost their last reference, and ``pulled_within`` after their last pull.
-    ``unknown_after``: how long objects stay that no row knows.
+    ``unknown_after``: how long objects stay that no row knows. ``session_lifetime``: how long an upload stays after its
+    last progress, or a finished one for its last request to be answered again, whichever is longer.
     """
 
     review_after: timedelta
@@ -22,6 +23,7 @@ class Policy:
     untagged_after: timedelta
     pulled_within: timedelta
     unknown_after: timedelta
+    session_lifetime: timedelta
 
     @property
     def longest(self) -> timedelta:
@@ -33,4 +35,5 @@ class Policy:
             self.untagged_after,
             self.pulled_within,
             self.unknown_after,
+            self.session_lifetime,
         )

@@ -1,6 +1,7 @@
 """The statements of every request, written for both databases at once, and what their rows mean.
 
-A placeholder is ``?``; an adapter whose driver wants another puts that in. Hidden rows and repositories that are not
+A placeholder is ``?``; an adapter whose driver wants another puts that in, and for ``{now}`` what gives the database's
+time in microseconds. Hidden rows and repositories that are not
 active count as absent, and so does the row of versions never.
 """
 
@@ -24,7 +25,8 @@ ACCESS_VERSION = "SELECT access_version FROM versions WHERE id = 1"
 FIND_USER = "SELECT uid, name, password_hash, is_admin, disabled_at FROM users WHERE name = ?"
 
 RESOLVE_TAG = """
-SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until
+SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until,
+       {now}
 FROM versions v
 LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
 LEFT JOIN tags t ON t.repository_id = r.id AND t.name = ?
@@ -33,7 +35,8 @@ WHERE v.id = 1
 """
 
 RESOLVE_DIGEST = """
-SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until
+SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until,
+       {now}
 FROM versions v
 LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
 LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = ? AND m.hidden_at IS NULL
@@ -42,7 +45,7 @@ WHERE v.id = 1
 
 FIND_BLOB = """
 SELECT v.access_version, v.policy_version, r.id, r.project_id, l.blob_id, b.digest, b.size, b.state, l.lease_until,
-       o.store_id, o.key, o.size
+       {now}, o.store_id, o.key, o.size
 FROM versions v
 LEFT JOIN repositories r ON r.name = ? AND r.state = 'active'
 LEFT JOIN blobs b ON b.digest = ?
@@ -68,20 +71,27 @@ def user_of(rows: Sequence[Sequence[Any]]) -> UserRow | None:
 
 def manifest_of(rows: Sequence[Sequence[Any]]) -> ResolvedManifest:
     """What RESOLVE_TAG or RESOLVE_DIGEST answered; raises Unavailable without the row of versions."""
-    access, policy, repository, project, manifest, digest, media_type, size, lease_until = _first(rows)
+    access, policy, repository, project, manifest, digest, media_type, size, lease_until, now = _first(rows)
     return ResolvedManifest(
         access,
         policy,
         None if repository is None else RepositoryKey(repository, project),
         None
         if manifest is None
-        else ManifestKey(manifest, digest_from_bytes(digest), media_type, size, instant_from_microseconds(lease_until)),
+        else ManifestKey(
+            manifest,
+            digest_from_bytes(digest),
+            media_type,
+            size,
+            instant_from_microseconds(lease_until),
+            instant_from_microseconds(now),
+        ),
     )
 
 
 def blob_of(rows: Sequence[Sequence[Any]]) -> ResolvedBlob:
     """What FIND_BLOB answered, a row for each object; raises Unavailable without the row of versions."""
-    access, policy, repository, project, blob, digest, size, state, lease_until, *_ = _first(rows)
+    access, policy, repository, project, blob, digest, size, state, lease_until, now, *_ = _first(rows)
     return ResolvedBlob(
         access,
         policy,
@@ -94,7 +104,8 @@ def blob_of(rows: Sequence[Sequence[Any]]) -> ResolvedBlob:
             size,
             state,
             instant_from_microseconds(lease_until),
-            tuple(StoredObject(*row[9:]) for row in rows if row[9] is not None),
+            tuple(StoredObject(*row[10:]) for row in rows if row[10] is not None),
+            instant_from_microseconds(now),
         ),
     )
 

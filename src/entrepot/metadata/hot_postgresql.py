@@ -34,8 +34,11 @@ READS_AT_MOST = 1024  # reads that run or wait
 _Rows = Sequence[Sequence[Any]]
 
 
+_NOW: LiteralString = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
+
+
 def _placed(statement: LiteralString) -> LiteralString:
-    return statement.replace("?", "%s")
+    return statement.replace("{now}", _NOW).replace("?", "%s")
 
 
 _ACCESS_VERSION = _placed(ACCESS_VERSION)

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from entrepot.metadata.bounded_threads import BoundedThreads
@@ -18,10 +19,14 @@ from entrepot.metadata.hot import (
     version_of,
 )
 from entrepot.metadata.port import ResolvedBlob, ResolvedManifest, UserRow
-from entrepot.metadata.types import digest_to_bytes
+from entrepot.metadata.types import digest_to_bytes, instant_to_microseconds
 from entrepot.oci import Digest, RepositoryName, Tag, Unavailable
 
 _Rows = Sequence[Sequence[Any]]
+
+_RESOLVE_TAG, _RESOLVE_DIGEST, _FIND_BLOB = (
+    statement.replace("{now}", "?") for statement in (RESOLVE_TAG, RESOLVE_DIGEST, FIND_BLOB)
+)
 
 
 class SqliteHotReads:
@@ -32,8 +37,10 @@ class SqliteHotReads:
         connect: Callable[[], sqlite3.Connection],
         threads: BoundedThreads,
         translate: Callable[[BaseException], BaseException],
+        clock: Callable[[], datetime],
     ) -> None:
         self._connect = connect
+        self._clock = clock
         self._threads = threads
         self._translate = translate
         self._connection: sqlite3.Connection | None = None
@@ -49,15 +56,15 @@ class SqliteHotReads:
 
     async def resolve_tag(self, repository: RepositoryName, tag: Tag) -> ResolvedManifest:
         """The manifest on which the tag stands."""
-        return manifest_of(await self._rows(RESOLVE_TAG, (repository.text, tag.text)))
+        return manifest_of(await self._rows(_RESOLVE_TAG, (self._now(), repository.text, tag.text)))
 
     async def resolve_digest(self, repository: RepositoryName, digest: Digest) -> ResolvedManifest:
         """The repository's manifest of that digest."""
-        return manifest_of(await self._rows(RESOLVE_DIGEST, (repository.text, digest_to_bytes(digest))))
+        return manifest_of(await self._rows(_RESOLVE_DIGEST, (self._now(), repository.text, digest_to_bytes(digest))))
 
     async def find_blob(self, repository: RepositoryName, digest: Digest) -> ResolvedBlob:
         """The repository's blob of that digest, and where its bytes lie."""
-        return blob_of(await self._rows(FIND_BLOB, (repository.text, digest_to_bytes(digest))))
+        return blob_of(await self._rows(_FIND_BLOB, (self._now(), repository.text, digest_to_bytes(digest))))
 
     def close(self) -> None:
         """Let go of the file, and refuse further reads."""
@@ -66,7 +73,10 @@ class SqliteHotReads:
             self._connection.close()
             self._connection = None
 
-    async def _rows(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
+    def _now(self) -> int:
+        return instant_to_microseconds(self._clock())
+
+    async def _rows(self, statement: str, parameters: tuple[str | bytes | int, ...]) -> _Rows:
         try:
             connection = await self._open() if self._connection is None else self._connection
             return connection.execute(statement, parameters).fetchall()
@@ -94,7 +104,7 @@ class SqliteHotReads:
             self._connection = connection
         return self._connection
 
-    def _rows_patiently(self, statement: str, parameters: tuple[str | bytes, ...]) -> _Rows:
+    def _rows_patiently(self, statement: str, parameters: tuple[str | bytes | int, ...]) -> _Rows:
         try:
             with contextlib.closing(self._connect()) as connection:
                 return connection.execute(statement, parameters).fetchall()

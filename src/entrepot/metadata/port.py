@@ -1,7 +1,7 @@
 """What the registry asks of its database, and what comes back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Protocol, TypeVar
 
@@ -21,13 +21,14 @@ class RepositoryKey:
 
 @dataclass(frozen=True, slots=True)
 class ManifestKey:
-    """A visible manifest; ``size`` in bytes."""
+    """A visible manifest; ``size`` in bytes, ``seen_at`` when it was read by the database's clock."""
 
     id: int
     digest: Digest
     media_type: str
     size: int
     lease_until: datetime
+    seen_at: datetime = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class BlobKey:
-    """A blob that the repository shows, with its objects in order; the lease is that of the repository's link."""
+    """A blob that the repository shows, with its objects in order; the lease is that of the repository's link.
+
+    ``seen_at`` is when it was read, by the database's clock.
+    """
 
     id: int
     digest: Digest
@@ -49,6 +53,7 @@ class BlobKey:
     state: str
     lease_until: datetime
     objects: tuple[StoredObject, ...]
+    seen_at: datetime = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

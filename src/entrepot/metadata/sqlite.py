@@ -193,7 +193,7 @@ class SqliteDatabase:
         self._threads = BoundedThreads(READERS, READS_AT_MOST, "sqlite-read")
         self._readers: collections.deque[_UnitConnection] = collections.deque()
         self._writer = GroupCommit(self._connect_writer, translate, lock_patience)
-        self._hot = SqliteHotReads(lambda: open_file(path, read_only=True), self._threads, translate)
+        self._hot = SqliteHotReads(lambda: open_file(path, read_only=True), self._threads, translate, clock)
 
     @property
     def hot(self) -> HotReads:

@@ -133,12 +133,13 @@ def add_object(tx: Transaction, session_id: str, ordinal: int, piece: StoredObje
 
 
 def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> UploadSession | None:
-    """The session, or None if it is unknown or has expired; ``lock`` keeps others from changing it until commit."""
+    """The session, or None if it is unknown; ``lock`` keeps others from changing it until commit.
+
+    One whose time is over is there until the collection has removed it, which does not trust a clock that was set.
+    """
     statement = _LOCKED_SESSION(tx.dialect) if lock else _SESSION
     row = tx.execute(statement, {"session_id": session_id}).one_or_none()
-    if row is None or row.expires_at <= tx.now:
-        return None
-    return _session(tx, row)
+    return None if row is None else _session(tx, row)
 
 
 def expired_sessions(tx: Transaction, until: datetime, at_most: int) -> list[tuple[UploadSession, str]]:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from entrepot.metadata import (
     BlobKey,
@@ -80,7 +80,7 @@ class PullManifest:
 
         Raises ManifestUnknown if it has been collected since it was found.
         """
-        if not _is_short(manifest.lease_until, self.lease):
+        if not _is_short(manifest, self.lease):
             return
         if await self.database.read(lambda tx: manifest_is_tagged(tx, manifest.id)):
             return
@@ -122,7 +122,7 @@ class PullBlob:
 
         Raises BlobUnknown if it has been collected since it was found.
         """
-        if not _is_short(blob.lease_until, self.lease):
+        if not _is_short(blob, self.lease):
             return
         if await self.database.read(lambda tx: link_is_referenced(tx, repository.id, blob.id)):
             return
@@ -139,5 +139,5 @@ class PullBlob:
         return now
 
 
-def _is_short(lease_until: datetime, lease: timedelta) -> bool:
-    return lease_until - datetime.now(UTC) < lease / 2
+def _is_short(seen: ManifestKey | BlobKey, lease: timedelta) -> bool:
+    return seen.lease_until - seen.seen_at < lease / 2

@@ -644,7 +644,7 @@ def _query_manifest(tx: Transaction, name: RepositoryName, reference: Tag | Dige
         else:
             query = query.where(manifests.c.digest == reference)
         row = tx.execute(query).one_or_none()
-        manifest = None if row is None else ManifestKey(*row)
+        manifest = None if row is None else ManifestKey(*row, tx.now)
     return ResolvedManifest(*_query_versions(tx), repository, manifest)
 
 
@@ -666,5 +666,5 @@ def _query_blob(tx: Transaction, name: RepositoryName, digest: Digest) -> Resolv
                 .where(blob_objects.c.blob_id == row.id)
                 .order_by(blob_objects.c.ordinal)
             )
-            blob = BlobKey(*row, tuple(itertools.starmap(StoredObject, pieces)))
+            blob = BlobKey(*row, tuple(itertools.starmap(StoredObject, pieces)), tx.now)
     return ResolvedBlob(*_query_versions(tx), repository, blob)

@@ -22,6 +22,7 @@ POLICY = Policy(
     untagged_after=14 * DAY,
     pulled_within=14 * DAY,
     unknown_after=DAY,
+    session_lifetime=7 * DAY,
 )
 KEEPS = replace(POLICY, keep_untagged=True)
 LOOSE = ManifestFacts(
@@ -167,10 +168,10 @@ def test_what_becomes_of_a_blob() -> None:
     assert judge_blob(BLOB) == Verdict(Outcome.COLLECT, Reason.NOT_LINKED)
 
 
-@given(st.lists(st.timedeltas(timedelta(0), 400 * DAY), min_size=6, max_size=6))
+@given(st.lists(st.timedeltas(timedelta(0), 400 * DAY), min_size=7, max_size=7))
 def test_the_longest_time_covers_every_other(times: list[timedelta]) -> None:
     """Whatever a policy promises has passed after its longest time."""
-    review, delete, lease, untagged, pulled, unknown = times
+    review, delete, lease, untagged, pulled, unknown, session = times
     policy = Policy(
         review_after=review,
         delete_after=delete,
@@ -179,5 +180,6 @@ def test_the_longest_time_covers_every_other(times: list[timedelta]) -> None:
         untagged_after=untagged,
         pulled_within=pulled,
         unknown_after=unknown,
+        session_lifetime=session,
     )
     assert policy.longest == max(times)

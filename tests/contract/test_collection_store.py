@@ -307,3 +307,23 @@ async def test_known_pulls_are_counted_when_there_is_room_for_no_others(
 
     assert len(await registry.scalars(pull_counts.c.tag)) == 10_000
     assert await registry.scalars(pull_counts.c.pulls, where=pull_counts.c.tag == "v0") == [2]
+
+
+async def test_old_pulls_are_forgotten(collected: Collecting) -> None:
+    """Counts go three months after the last pull, or as late as the settings may ask for them."""
+    digest = await collected.image("v1")
+    found = await collected.uses.pull_manifest.resolve(NAME, digest)
+    assert found.repository is not None
+    assert found.manifest is not None
+    for reference in (Tag("v1"), digest):
+        collected.uses.count_pulls.saw(found.repository, found.manifest, reference)
+        await collected.uses.count_pulls.write()
+        await collected.age(89 * DAY)
+    assert await collected.collection_with(gc__pulled_within="200d").trim_pulls() == 0
+    assert await collected.collection.trim_pulls() == 1
+    assert await collected.scalars(pull_counts.c.tag) == [""]
+
+    await collected.age(2 * DAY)
+
+    assert await collected.collection.trim_pulls() == 1
+    assert await collected.collection.trim_pulls() == 0

@@ -19,6 +19,7 @@ from entrepot.lifecycle import (
     ReadCollectionStatus,
     ReviewBatch,
     SweepStore,
+    TrimPulls,
 )
 from entrepot.metadata import (
     Database,
@@ -33,6 +34,7 @@ class Collection:
 
     collect_garbage: CollectGarbage
     queue_unqueued: QueueUnqueued
+    trim_pulls: TrimPulls
     sweep_store: SweepStore
     plan: PlanCollection
     status: ReadCollectionStatus
@@ -62,6 +64,7 @@ def collection_of(settings: Settings, database: Database, store: BlobStore) -> C
     return Collection(
         CollectGarbage(database, review, ExpireUploads(database, clock), DeleteObjects(database, store, clock)),
         QueueUnqueued(database),
+        TrimPulls(database, policy.pulled_within),
         SweepStore(database, store, policy),
         PlanCollection(database, policy),
         ReadCollectionStatus(database),

@@ -24,11 +24,12 @@ from entrepot.storage import BlobStore
 def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[JobKind]:
     """Every kind of job there is."""
     collection = collection_of(settings, database, store)
-    return [
-        trim_kind(database, settings.jobs.history),
-        collect_kind(collection.collect_garbage, settings.gc.schedule),
-        sweep_kind(collection.queue_unqueued, collection.sweep_store, settings.gc.sweep_schedule),
+    given = settings.gc
+    kinds = [
+        collect_kind(collection.collect_garbage, given.schedule),
+        sweep_kind(collection.queue_unqueued, collection.trim_pulls, collection.sweep_store, given.sweep_schedule),
     ]
+    return [trim_kind(database, settings.jobs.history, [kind.name for kind in kinds if kind.schedule]), *kinds]
 
 
 @asynccontextmanager

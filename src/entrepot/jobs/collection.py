@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from entrepot.jobs.kinds import FailedForGood, JobKind, JobRun
-from entrepot.lifecycle import CollectGarbage, QueueUnqueued, SweepRefused, SweepStore
+from entrepot.lifecycle import CollectGarbage, QueueUnqueued, SweepRefused, SweepStore, TrimPulls
 
 _COLLECTION_AT_MOST: Final = timedelta(hours=6)
 _SWEEP_AT_MOST: Final = timedelta(hours=24)
@@ -31,13 +31,17 @@ def collect_kind(collect: CollectGarbage, schedule: str) -> JobKind:
     return JobKind("gc.collect", work, schedule=schedule, timeout=_COLLECTION_AT_MOST)
 
 
-def sweep_kind(queue_unqueued: QueueUnqueued, sweep: SweepStore, schedule: str) -> JobKind:
-    """The kind ``gc.sweep``: queue what no event has queued, and compare every object in the store with the rows."""
+def sweep_kind(queue_unqueued: QueueUnqueued, trim_pulls: TrimPulls, sweep: SweepStore, schedule: str) -> JobKind:
+    """The kind ``gc.sweep``: look at everything.
+
+    Queue what no event has queued, forget old pulls, and compare every object in the store with the rows.
+    """
 
     async def work(run: JobRun) -> None:
         queued = await queue_unqueued()
         if any(queued.values()):
             run.log("queued what no event had queued", **{queue.value: number for queue, number in queued.items()})
+        await trim_pulls()
         try:
             seen, unknown = await sweep()
         except SweepRefused as refusal:

@@ -12,6 +12,7 @@ from entrepot.lifecycle.queue_unqueued import QueueUnqueued
 from entrepot.lifecycle.review import Blobs, Links, Manifests, ReviewBatch, Reviewed
 from entrepot.lifecycle.rules import Outcome, Reason, Verdict
 from entrepot.lifecycle.sweep_store import SweepRefused, SweepStore
+from entrepot.lifecycle.trim_pulls import TrimPulls
 
 __all__ = [
     "Blobs",
@@ -39,6 +40,7 @@ __all__ = [
     "Reviewed",
     "SweepRefused",
     "SweepStore",
+    "TrimPulls",
     "Verdict",
     "would_go",
 ]

@@ -85,6 +85,7 @@ from entrepot.metadata.jobs import (
     read_job_log,
     request_cancellation,
     trim_jobs,
+    trim_runs,
 )
 from entrepot.metadata.manifests import (
     StoredManifest,
@@ -123,7 +124,7 @@ from entrepot.metadata.port import (
     UniqueViolation,
     UserRow,
 )
-from entrepot.metadata.pulls import Pulled, record_pulls
+from entrepot.metadata.pulls import PullCount, Pulled, find_old_pulls, record_pulls, remove_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.removal import (
     RepositoryContent,
@@ -205,6 +206,7 @@ __all__ = [
     "ManifestFacts",
     "ManifestKey",
     "Progress",
+    "PullCount",
     "Pulled",
     "Queue",
     "QueueTotals",
@@ -263,6 +265,7 @@ __all__ = [
     "fail_review",
     "find_job",
     "find_manifest",
+    "find_old_pulls",
     "find_readable",
     "find_repository",
     "find_schedule",
@@ -320,6 +323,7 @@ __all__ = [
     "remove_blobs",
     "remove_links",
     "remove_manifests",
+    "remove_pulls",
     "remove_records_of",
     "remove_repository",
     "remove_schedule",
@@ -340,6 +344,7 @@ __all__ = [
     "store_manifest",
     "tags_on",
     "trim_jobs",
+    "trim_runs",
     "unknown_keys",
     "unlink_blob",
     "upgrade",

@@ -167,6 +167,16 @@ def trim_jobs(tx: Transaction, history: timedelta, at_most: int) -> int:
     return tx.execute(delete(jobs).where(jobs.c.id.in_(old))).rowcount
 
 
+def trim_runs(tx: Transaction, kind: str, kept: int, at_most: int) -> int:
+    """Forget up to ``at_most`` jobs of a kind that were done, with their logs, but the newest ``kept``; how many."""
+    done = select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.state == JobState.DONE)
+    newest = tx.execute(done.order_by(jobs.c.id.desc()).offset(kept).limit(1)).scalar_one_or_none()
+    if newest is None:
+        return 0
+    old = done.where(jobs.c.id <= newest).order_by(jobs.c.id).limit(at_most).scalar_subquery()
+    return tx.execute(delete(jobs).where(jobs.c.id.in_(old))).rowcount
+
+
 def job_of(row: Row[*tuple[Any, ...]]) -> Job:
     """A whole row of ``jobs`` as a value."""
     return Job(

@@ -1,10 +1,12 @@
 """Pulls, counted per day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
+from typing import NamedTuple
 
-from sqlalchemy import case, select
+from sqlalchemy import bindparam, case, delete, select
 
 from entrepot.metadata.tables import pull_counts, repositories
 from entrepot.metadata.transaction import Transaction
@@ -18,6 +20,20 @@ class Pulled:
     repository_id: int
     digest: Digest
     tag: str
+
+
+class PullCount(NamedTuple):
+    """Which pulls are counted together."""
+
+    repository_id: int
+    digest: Digest
+    tag: str
+    day: datetime
+
+
+_REMOVE = delete(pull_counts).where(
+    *(column == bindparam(f"p_{column.name}", type_=column.type) for column in pull_counts.primary_key)
+)
 
 
 def record_pulls(tx: Transaction, pulls: Mapping[Pulled, int]) -> None:
@@ -43,6 +59,19 @@ def record_pulls(tx: Transaction, pulls: Mapping[Pulled, int]) -> None:
         },
     )
     tx.execute(statement, sorted(rows, key=lambda row: (row["repository_id"], str(row["digest"]), row["tag"])))
+
+
+def find_old_pulls(tx: Transaction, before: datetime, at_most: int) -> list[PullCount]:
+    """Up to ``at_most`` counts whose last pull was before that instant; looks through all of them."""
+    key = list(pull_counts.primary_key)
+    rows = tx.execute(select(*key).where(pull_counts.c.last_at < before).limit(at_most))
+    return list(starmap(PullCount, rows))
+
+
+def remove_pulls(tx: Transaction, counts: Sequence[PullCount]) -> None:
+    """Forget these counts; there is one at least."""
+    names = [f"p_{column.name}" for column in pull_counts.primary_key]
+    tx.execute(_REMOVE, [dict(zip(names, count, strict=True)) for count in counts])
 
 
 def _row(pulled: Pulled, count: int, today: datetime, now: datetime) -> dict[str, int | str | Digest | datetime]:

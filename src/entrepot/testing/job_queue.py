@@ -44,6 +44,7 @@ from entrepot.metadata import (
     request_cancellation,
     set_schedule,
     trim_jobs,
+    trim_runs,
     work_is_waiting,
 )
 from entrepot.metadata.job_tables import job_log, jobs
@@ -348,6 +349,21 @@ class JobQueueContract:
         left = [job.id for job in await database.read(lambda tx: list_jobs(tx, 10))]
         assert left == [numbers[3], numbers[2]]
         assert await database.read(lambda tx: tx.execute(select(func.count()).select_from(job_log)).scalar_one()) == 1
+
+    async def test_of_what_comes_again_only_the_newest_are_kept(self, database: Database) -> None:
+        """Of a kind, all but the newest jobs that were done are forgotten; others are left alone."""
+        numbers = [await add(database) for _ in range(4)]
+        for _ in numbers:
+            mine = await claimed(database)
+            await database.write(lambda tx: finish_job(tx, mine))  # ruff: ignore[function-uses-loop-variable]  awaited here
+        waiting, other = await add(database), await add(database, "other")
+
+        assert await database.write(lambda tx: trim_runs(tx, "work", 2, 1)) == 1
+        assert await database.write(lambda tx: trim_runs(tx, "work", 2, 10)) == 1
+        assert await database.write(lambda tx: trim_runs(tx, "work", 2, 10)) == 0
+
+        left = {job.id for job in await database.read(lambda tx: list_jobs(tx, 10))}
+        assert left == {*numbers[2:], waiting, other}
 
     async def test_one_process_advances_a_schedule(self, database: Database) -> None:
         """Of those that found a schedule due at once, one may enqueue its job; afterwards it is not due."""

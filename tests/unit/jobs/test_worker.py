@@ -371,7 +371,7 @@ async def test_a_runner_that_cannot_be_heard_ends_its_job(tmp_path: Path) -> Non
 
 async def test_old_jobs_are_forgotten(database: Database) -> None:
     """The kind ``jobs.trim`` forgets what ended before the history begins, and keeps itself."""
-    kind = trim_kind(database, HOUR)
+    kind = trim_kind(database, HOUR, [])
 
     def old_one(tx: Transaction) -> int:
         number, _ = enqueue(tx, "work")

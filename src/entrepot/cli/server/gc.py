@@ -86,6 +86,7 @@ def run(*, sweep: bool, force: bool, output: str, **given: Any) -> None:
         swept: dict[str, int] = {}
         if sweep:
             swept["queued"] = sum((await collection.queue_unqueued()).values())
+            await collection.trim_pulls()
             swept["swept"], swept["unknown"] = await collection.sweep_store(force=force)
         return await collection.collect_garbage(), swept
 

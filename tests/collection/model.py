@@ -16,6 +16,7 @@ class Repository:
     blobs: dict[str, float] = field(default_factory=dict)
     manifests: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    pins: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Model:
 
     lease: float
     untagged_after: float
+    pulled_within: float = 0.0
+    keep_untagged: bool = False
     now: float = 0.0
     catalogue: dict[str, Pushed] = field(default_factory=dict)
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -54,6 +57,22 @@ class Model:
             if was != pushed.digest:
                 self._release(name, was)
 
+    def pull(self, name: str, digest: str) -> None:
+        """A manifest was pulled, which keeps one that is no referrer."""
+        if self.catalogue[digest].subject is None:
+            manifests = self.repository(name).manifests
+            manifests[digest] = max(manifests[digest], self.now + self.pulled_within)
+
+    def pin(self, name: str, digest: str, until: float) -> None:
+        """A manifest was pinned."""
+        pins = self.repository(name).pins
+        pins[digest] = max(pins.get(digest, 0.0), until)
+
+    def roots(self, name: str) -> set[str]:
+        """What tags and pins keep by themselves."""
+        repository = self.repository(name)
+        return {*repository.tags.values(), *(digest for digest, until in repository.pins.items() if until > self.now)}
+
     def delete_tag(self, name: str, tag: str) -> None:
         """A tag was taken away."""
         self._release(name, self.repository(name).tags.pop(tag))
@@ -77,7 +96,9 @@ class Model:
     def needed_manifests(self, name: str) -> set[str]:
         """The manifests that must be there: by tags, or because they were shown a moment ago, and what those keep."""
         repository, present = self.repository(name), self.present(name)
-        needed = held(repository.tags.values(), present)
+        if self.keep_untagged:
+            return set(present)
+        needed = held(self.roots(name), present)
         to_follow = [digest for digest, until in repository.manifests.items() if until > self.now]
         while to_follow:
             digest = to_follow.pop()

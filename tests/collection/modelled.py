@@ -1,22 +1,37 @@
 """A registry and its collection on a clock that a test moves, beside the model of what they promise."""
 
 import json
+import secrets
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from collection.audit import Found, read_repositories, stored_keys
 from collection.ledger import blobs_of, held, read_pushed
 from collection.model import Model
 from entrepot.access import ANONYMOUS
 from entrepot.compose import policy_of, uses_of
-from entrepot.lifecycle import CollectGarbage, DeleteObjects, DeleteRepository, ExpireUploads, HostClock, ReviewBatch
-from entrepot.metadata import Actor, unknown_keys
+from entrepot.lifecycle import (
+    Clock,
+    CollectGarbage,
+    DatabaseClock,
+    DeleteObjects,
+    DeleteRepository,
+    ExpireUploads,
+    HostClock,
+    QueueUnqueued,
+    ReviewBatch,
+)
+from entrepot.metadata import Actor, Database, Transaction, open_database, unknown_keys
 from entrepot.metadata.sqlite import SqliteDatabase
-from entrepot.metadata.tables import blob_objects
+from entrepot.metadata.tables import blob_objects, pins, repositories
 from entrepot.oci import (
     Algorithm,
     BlobReferenced,
@@ -33,6 +48,7 @@ from entrepot.oci import (
 from entrepot.registry import ManifestPush
 from entrepot.settings import load_settings
 from entrepot.storage import MemoryBlobStore
+from harness.collecting import let_age
 from harness.protocol import LAYER, descriptor, digest_of, image, index
 
 LEASE = 100.0
@@ -47,27 +63,46 @@ _ADMIN = Actor("user", "1", "admin")
 _ROUNDS_AT_MOST = 40
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The collection's settings; durations in seconds."""
+
+    review_after: float = 0.0
+    untagged_after: float = 0.0
+    pulled_within: float = 0.0
+    keep_untagged: bool = False
+
+
 class Modelled:
     """Does everything twice, to the registry and to the model, and compares."""
 
-    def __init__(self, database_file: Path, review_after: float, untagged_after: float) -> None:
-        self.model = Model(LEASE, untagged_after)
+    def __init__(self, url: str, folder: Path, rules: Rules) -> None:
+        self.model = Model(LEASE, rules.untagged_after, rules.pulled_within, rules.keep_untagged)
         given = {
-            "data": str(database_file.parent),
+            "data": str(folder),
             "uploads.lease": f"{LEASE:.0f}s",
             "uploads.session_lifetime": "5m",
             "uploads.retry_window": f"{RETRY_WINDOW:.0f}s",
-            "gc.review_after": f"{review_after:.0f}s",
+            "gc.review_after": f"{rules.review_after:.0f}s",
             "gc.delete_after": f"{DELETE_AFTER:.0f}s",
-            "gc.untagged_after": f"{untagged_after:.0f}s",
-            "gc.pulled_within": "0s",
+            "gc.untagged": "keep" if rules.keep_untagged else "collect",
+            "gc.untagged_after": f"{rules.untagged_after:.0f}s",
+            "gc.pulled_within": f"{rules.pulled_within:.0f}s",
         }
         settings = load_settings(given, {}, None).settings
-        self.database = SqliteDatabase(database_file, clock=self._now)
+        policy = policy_of(settings)
+        self._passed = 0.0
+        self._began = time.monotonic()
+        self._has_own_clock = url.startswith("postgresql")
+        self.database: Database
+        clock: Clock
+        if self._has_own_clock:
+            self.database, clock = open_database(url), DatabaseClock()
+        else:
+            self.database = SqliteDatabase(Path(url.removeprefix("sqlite:///")), clock=self._now)
+            clock = HostClock(policy.longest, monotonic=lambda: self.model.now)
         self.store = MemoryBlobStore()
         self.uses = uses_of(settings, self.database, self.store)
-        policy = policy_of(settings)
-        clock = HostClock(policy.longest, monotonic=lambda: self.model.now)
         self._collect = CollectGarbage(
             self.database,
             ReviewBatch(self.database, policy, clock),
@@ -78,6 +113,7 @@ class Modelled:
         self._longest = policy.longest.total_seconds()
         self._collected_keys: dict[str, float] = {}
         self._finished: dict[str, tuple[str, Digest, float]] = {}
+        self._has_ending_pins = False
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -86,6 +122,7 @@ class Modelled:
     async def apply(self, operation: tuple[Any, ...]) -> None:
         """Do one thing to both, then compare all there is."""
         method, *arguments = operation
+        self._tick()
         await getattr(self, method)(*arguments)
         await self.compare()
 
@@ -197,9 +234,31 @@ class Modelled:
         self.model.repositories.pop(name, None)
         self._finished = {session: about for session, about in self._finished.items() if about[0] != name}
 
+    async def pull(self, name: str, number: int) -> None:
+        """Pull a manifest by its digest, which is counted."""
+        if (digest := self._known(number)) is None:
+            return
+        found = await self.uses.pull_manifest.resolve(RepositoryName(name), Digest.parse(digest))
+        if found.manifest is not None and found.repository is not None:
+            self.uses.count_pulls.saw(found.repository, found.manifest, found.manifest.digest)
+            await self.uses.count_pulls.write()
+            self.model.pull(name, digest)
+
+    async def pin(self, name: str, number: int, seconds: float | None) -> None:
+        """Pin a manifest that is there, for so long or for ever."""
+        digest = self._known(number)
+        if digest is None or digest not in self.model.repository(name).manifests:
+            return
+        await self.database.write(partial(_pin, name=name, digest=Digest.parse(digest), seconds=seconds))
+        self.model.pin(name, digest, inf if seconds is None else self.model.now + seconds)
+        self._has_ending_pins |= seconds is not None
+
     async def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self.model.now += seconds
+        self._passed += seconds
+        if self._has_own_clock:
+            await self.database.write(partial(let_age, time=timedelta(seconds=seconds)))
+        self._tick()
 
     async def collect(self) -> None:
         """Let the collection pass once; the model follows what it left."""
@@ -208,6 +267,7 @@ class Modelled:
         assert collected.failures == 0
         after = await self.database.read(lambda tx: set(tx.execute(select(blob_objects.c.key)).scalars()))
         self._collected_keys |= dict.fromkeys(before - after, self.model.now)
+        self._tick()
         for name in NAMES:
             found = await self._found(name)
             self.model.observe(name, found.manifests, found.blobs)
@@ -234,6 +294,8 @@ class Modelled:
         for _ in range(_ROUNDS_AT_MOST):
             before = [set(self.model.repository(name).manifests) for name in NAMES]
             await self.advance(self._longest + timedelta(hours=2).total_seconds())
+            if self._has_ending_pins:  # nobody notices the end of a pin but a search
+                await QueueUnqueued(self.database)()
             await self.apply(("collect",))
             if before == [set(self.model.repository(name).manifests) for name in NAMES]:
                 break
@@ -242,7 +304,8 @@ class Modelled:
             await self.apply(("collect",))
         for name in NAMES:
             found = await self._found(name)
-            assert set(found.manifests) == held(found.tags.values(), found.manifests), "space does not come back"
+            if not self.model.keep_untagged:
+                assert set(found.manifests) == held(self.model.roots(name), found.manifests), "space does not come back"
             assert found.blobs == blobs_of(found.manifests.values()), "space does not come back"
         kept = set().union(*[(await self._found(name)).blobs for name in NAMES])
         assert len(await stored_keys(self.store)) == len(kept)
@@ -252,6 +315,10 @@ class Modelled:
 
     def _now(self) -> datetime:
         return _EPOCH + timedelta(seconds=self.model.now)
+
+    def _tick(self) -> None:
+        """On a database with a clock of its own, the time that a test takes passes too."""
+        self.model.now = self._passed + (time.monotonic() - self._began if self._has_own_clock else 0.0)
 
     def _known(self, number: int) -> str | None:
         known = list(self.model.catalogue)
@@ -272,6 +339,21 @@ class Modelled:
             return index(*named)
         assert kind == "referring index"
         return index(named[0], subject=named[1])
+
+
+def _pin(tx: Transaction, *, name: str, digest: Digest, seconds: float | None) -> None:
+    number = select(repositories.c.id).where(repositories.c.name == name).scalar_subquery()
+    tx.execute(
+        insert(pins).values(
+            uid=secrets.token_hex(8),
+            repository_id=number,
+            digest=digest,
+            reason="",
+            pinned_at=tx.now,
+            expires_at=None if seconds is None else tx.now + timedelta(seconds=seconds),
+            **_ADMIN.columns("pinned_by"),
+        )
+    )
 
 
 async def _body(content: bytes) -> AsyncIterator[bytes]:  # ruff: ignore[unused-async]  a body is asynchronous

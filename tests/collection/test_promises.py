@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from collection.modelled import BLOBS, LEASE, NAMES, Modelled
+from collection.modelled import BLOBS, LEASE, NAMES, Modelled, Rules
 from entrepot.metadata import upgrade
 from entrepot.oci import BlobUnknown, Digest, ManifestUnknown, RepositoryName
 
@@ -14,8 +14,9 @@ CONTENT = BLOBS[0]
 @pytest.fixture
 async def modelled(tmp_path: Path) -> AsyncIterator[Modelled]:
     """An empty registry with its model."""
-    upgrade(f"sqlite:///{tmp_path / 'entrepot.db'}")
-    modelled = Modelled(tmp_path / "entrepot.db", review_after=0.0, untagged_after=0.0)
+    url = f"sqlite:///{tmp_path / 'entrepot.db'}"
+    upgrade(url)
+    modelled = Modelled(url, tmp_path, Rules())
     yield modelled
     await modelled.close()
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,14 +65,7 @@ class Collecting(Registry):
 
     async def age(self, time: timedelta) -> None:
         """Let so much time pass for every row, by moving their instants into the past."""
-        microseconds = time // timedelta(microseconds=1)
-
-        def unit(tx: Transaction) -> None:
-            for table, name in _INSTANTS:
-                earlier = type_coerce(table.c[name], BigInteger) - microseconds
-                tx.execute(update(table).where(table.c[name] < _FAR_AWAY).values({name: earlier}))
-
-        await self.database.write(unit)
+        await self.database.write(partial(let_age, time=time))
 
     async def collect(self) -> Collected:
         """One pass."""
@@ -144,6 +138,14 @@ class Collecting(Registry):
     async def delete_tag(self, tag: str) -> None:
         """Delete a tag as a client does."""
         await self.uses.delete_tag(ANONYMOUS, NAME, Tag(tag))
+
+
+def let_age(tx: Transaction, time: timedelta) -> None:
+    """Move the instants of every row into the past."""
+    microseconds = time // timedelta(microseconds=1)
+    for table, name in _INSTANTS:
+        earlier = type_coerce(table.c[name], BigInteger) - microseconds
+        tx.execute(update(table).where(table.c[name] < _FAR_AWAY).values({name: earlier}))
 
 
 async def change(registry: Registry, table: Table, **values: Any) -> int:

@@ -58,6 +58,7 @@ async def test_a_store_that_refuses_is_asked_again(collected: Collecting) -> Non
     [(attempts, error)] = await collected.scalars(dead_objects.c.attempts, dead_objects.c.last_error)
     assert attempts == 1
     assert error.startswith("StoreUnavailable: ")
+    assert error.endswith("(reason: timeout)")
     collected.faults.fail(Step.DELETE, StoreUnavailable(reason="timeout"))
     await collected.age(MINUTE)
     assert (await collected.collect()).objects.refused == 1

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing_extensions import override
 
 from entrepot.access import ANONYMOUS
 from entrepot.compose import collection_of
-from entrepot.lifecycle import Links, Outcome, Policy, Reason, Verdict
+from entrepot.lifecycle import Links, Outcome, Policy, Reason, ReviewBatch, Reviewed, Verdict, delete_objects, review
+from entrepot.lifecycle.review import Facts, Subject
 from entrepot.metadata import (
     LinkFacts,
     Queue,
@@ -38,6 +40,8 @@ from entrepot.metadata.tables import (
 )
 from entrepot.oci import Digest, RepositoryName, Tag
 from entrepot.registry.uploads import actor_of
+from entrepot.storage import StoreUnavailable
+from entrepot.testing.faulty_store import Step
 from harness.collecting import Collecting, collecting, settings_for
 from harness.held import Held
 from harness.postgresql import PostgresqlServer
@@ -49,8 +53,10 @@ CONFIG = Digest.of(EMPTY)
 OTHER = RepositoryName("other")
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+A_MOMENT = 0.05  # seconds, less than a pass waits for what others hold
 WAIT = 20.0  # seconds after which a test that hangs fails
-MANY = 130  # more than fits in a batch
+MANY = 260  # more than fits in a batch
 
 
 class Blind(Links):
@@ -206,6 +212,57 @@ async def test_a_link_that_goes_during_a_review_of_its_blob(collected: Collectin
     assert digest not in await collected.blobs()
 
 
+class Noting(ReviewBatch):
+    """Reviews that note which queue had its turn."""
+
+    __slots__ = ("turns",)
+
+    def __init__(self, review: ReviewBatch) -> None:
+        super().__init__(review.database, review.policy, review.clock)
+        object.__setattr__(self, "turns", [])
+
+    @override
+    async def __call__(self, subject: Subject[Facts]) -> Reviewed:
+        """Review as it is done."""
+        self.turns.append(subject.queue)  # type: ignore[attr-defined]
+        return await ReviewBatch.__call__(self, subject)
+
+
+async def test_a_long_queue_keeps_no_other_waiting(collected: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one queue has a full batch again and again, the others have a turn after each."""
+    monkeypatch.setattr(review, "BATCH", 2)
+    for number in range(5):
+        await collected.image()
+        await collected.push_blob(f"loose {number}".encode())
+    await collected.age(40 * DAY)
+    collecting_all = collected.collection.collect_garbage
+    noting = Noting(collecting_all.review)
+
+    await replace(collecting_all, review=noting)()
+
+    turns: list[Queue] = noting.turns  # type: ignore[attr-defined]
+    assert turns[:5] == [Queue.MANIFESTS, Queue.LINKS, Queue.BLOBS, Queue.MANIFESTS, Queue.LINKS]
+    assert turns.count(Queue.MANIFESTS) == 3
+    assert await collected.manifests() == set()
+
+
+async def test_a_store_that_refuses_some_is_asked_for_the_others(
+    collected: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole batch that the store refuses keeps no later one from being deleted in the same pass."""
+    monkeypatch.setattr(delete_objects, "_BATCH", 1)
+    await collected.image("v1")
+    await give_up(collected, b"first", b"second", b"third")
+    await collected.collect()
+    await collected.age(2 * HOUR)
+    for call in (1, 2):
+        collected.faults.fail(Step.DELETE, StoreUnavailable(reason="timeout"), call=call)
+
+    done = await collected.collect()
+
+    assert (done.objects.refused, done.objects.objects) == (2, 1)
+
+
 @pytest.fixture
 async def on_postgresql(postgresql: PostgresqlServer, template: str, tmp_path: Path) -> AsyncIterator[Any]:
     """A registry on PostgreSQL, and a connection of somebody else to its database."""
@@ -249,3 +306,23 @@ async def test_what_others_hold_is_left_for_later(on_postgresql: Any, table: str
 
     [left] = connection.execute(count.encode()).fetchone() or [0]
     assert left == 0
+
+
+async def test_what_others_let_go_of_is_taken_in_the_same_pass(
+    on_postgresql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full batch that another holds for a moment does not end the pass."""
+    monkeypatch.setattr(review, "BATCH", 2)
+    registry: Collecting = on_postgresql[0]
+    connection: psycopg.Connection[Any] = on_postgresql[1]
+    for _ in range(5):
+        await registry.image()
+    await registry.age(40 * DAY)
+    connection.execute("SELECT id FROM manifests ORDER BY id LIMIT 2 FOR UPDATE")
+
+    collecting_all = asyncio.ensure_future(registry.collect())
+    await asyncio.sleep(A_MOMENT)
+    connection.rollback()
+    done = await collecting_all
+
+    assert done.manifests.collected == 5

@@ -66,7 +66,7 @@ def queue_links_of(tx: Transaction, manifest_ids: Collection[int]) -> None:
     _queue_selected(tx, link_reviews, named, ["repository_id", "blob_id"], Event.MANIFEST_GONE)
 
 
-def neighbours_of(tx: Transaction, manifest_ids: Collection[int]) -> dict[Event, list[int]]:
+def neighbours_of(tx: Transaction, manifest_ids: Collection[int]) -> dict[Event, set[int]]:
     """The other manifests that these keep, by what happens to them when these go."""
     going = manifests.alias()
     is_near = {
@@ -87,13 +87,13 @@ def neighbours_of(tx: Transaction, manifest_ids: Collection[int]) -> dict[Event,
             going.c.id,
         ),
     }
+    # Not DISTINCT: for its order SQLite would go through all manifests of the repository.
     return {
-        event: list(
+        event: set(
             tx.execute(
                 select(manifests.c.id)
                 .join(table, condition)
                 .where(number.in_(manifest_ids), manifests.c.id.not_in(manifest_ids))
-                .distinct()
             ).scalars()
         )
         for event, (table, condition, number) in is_near.items()

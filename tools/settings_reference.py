@@ -169,7 +169,7 @@ _CHINESE_SENTENCES: Final = {
     "storage.reserve": "可用空间低于此值时拒绝上传(507),以便数据库仍可写入。",
     "storage.allow_network_filesystem": "即使 SQLite 数据库位于网络文件系统上也启动;那里的锁可能不可靠。",
     "gc.schedule": "何时处理到期的回收:UTC 的 cron 表达式,例如 `*/5 1-5 * * *`。",
-    "gc.sweep_schedule": "何时在存储中查找数据库不知道的对象:UTC 的 cron 表达式。",
+    "gc.sweep_schedule": "何时在所有行和存储的所有对象中查找遗漏的内容:UTC 的 cron 表达式。",
     "gc.review_after": "与清单或 blob 有关的最后一个事件之后多久进行复查;复查可能将其移除。",
     "gc.delete_after": "移除 blob 之后多久删除其字节;应长于最长的一次下载。",
     "gc.untagged": "没有标签和索引指向的清单如何处理:`keep` 永久保留,`collect` 回收。",

@@ -402,7 +402,7 @@ class Gc(_Section):
     )
     sweep_schedule: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
         default="41 3 * * *",
-        description="When the store is searched for objects that the database does not know: a cron expression, UTC.",
+        description="When all rows and all objects in the store are searched for what was missed: a cron expression, UTC.",
     )
 
     review_after: Duration = Field(

@@ -402,7 +402,7 @@ class Gc(_Section):
     )
     sweep_schedule: Annotated[str, BeforeValidator(_text), Form.TEXT] = Field(
         default="41 3 * * *",
-        description="When all rows and all objects in the store are searched for what was missed: a cron expression, UTC.",
+        description="When all rows and all stored objects are searched for what was missed: a cron expression, UTC.",
     )
 
     review_after: Duration = Field(

@@ -1,5 +1,6 @@
 """Bytes that go at last: refusing stores, expired sessions, unknown objects, wrong clocks and pull counts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from entrepot.access import ANONYMOUS
+from entrepot.compose.gauges import gauges_of
 from entrepot.lifecycle import DatabaseClock, SweepRefused
 from entrepot.metadata import Transaction, upgrade
 from entrepot.metadata.sqlite import SqliteDatabase
@@ -328,3 +330,52 @@ async def test_old_pulls_are_forgotten(collected: Collecting) -> None:
 
     assert await collected.collection.trim_pulls() == 1
     assert await collected.collection.trim_pulls() == 0
+
+
+async def test_an_upload_goes_on_whatever_the_hosts_clock_says(clocked: tuple[Collecting, SetClock]) -> None:
+    """A session outlives a clock that is set forward by more than its lifetime, and ends when it has really passed."""
+    registry, clock = clocked
+    session = await registry.uses.start_upload(ANONYMOUS, NAME, Algorithm.SHA256)
+    await registry.collect()
+    clock.offset += 8 * DAY
+    await registry.collect()
+
+    await registry.uses.write_upload(ANONYMOUS, NAME, session, 0, body(b"all of it"))
+    digest = Digest.of(b"all of it")
+    await registry.uses.finish_upload(ANONYMOUS, NAME, session, digest, None, None)
+
+    assert digest in await registry.blobs()
+
+
+async def test_a_lease_is_compared_with_the_databases_time(collected: Collecting) -> None:
+    """What is read for a pull says when that was, by the clock that made the lease."""
+    blob, manifest = await collected.push_blob(b"a layer"), await collected.image()
+    before = await collected.database.read(lambda tx: tx.now)
+    found = await collected.uses.pull_blob.resolve(NAME, blob)
+    found_manifest = await collected.uses.pull_manifest.resolve(NAME, manifest)
+    after = await collected.database.read(lambda tx: tx.now)
+
+    assert found.blob is not None
+    assert found_manifest.manifest is not None
+    assert before <= found.blob.seen_at <= found_manifest.manifest.seen_at <= after
+
+
+async def test_one_read_serves_all_numbers_of_the_collection(collected: Collecting) -> None:
+    """Gauges that are read together ask the database once."""
+    reads = 0
+
+    class CountingReads:
+        """The database, counting."""
+
+        async def read(self, unit: object) -> object:
+            """Pass on."""
+            nonlocal reads
+            reads += 1
+            return await collected.database.read(unit)  # type: ignore[arg-type]
+
+    gauges = [gauge for gauge in gauges_of(CountingReads(), []) if gauge.name.startswith("entrepot_gc_")]  # type: ignore[arg-type]
+
+    await asyncio.gather(*(gauge.read() for gauge in gauges))
+
+    assert len(gauges) == 4
+    assert reads == 1

@@ -181,7 +181,7 @@ _CHINESE_SENTENCES: Final = {
     "jobs.concurrency": "一个工作进程同时运行的任务数。",
     "jobs.poll_interval": "工作进程每隔多久查看是否有到期的任务。",
     "jobs.lease": "工作进程失去音讯多久之后,它的任务由其他工作进程重新开始。",
-    "jobs.history": "已结束的任务及其日志可以查看多久。",
+    "jobs.history": "已结束的任务及其日志可以查看多久;按计划完成的任务,每种只保留最近 1,000 个。",
     "log.level": "从哪个级别开始记录事件。",
     "tls.certificate": "PEM 格式的证书链文件,服务器自身的证书在最前。",
     "tls.key": "PEM 格式的证书私钥文件。",

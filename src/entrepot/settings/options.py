@@ -465,7 +465,10 @@ class Jobs(_Section):
         default=timedelta(days=14),
         ge=timedelta(),
         le=timedelta(days=3650),
-        description="How long jobs that ended can still be looked at, with their logs.",
+        description=(
+            "How long jobs that ended can still be looked at, with their logs; of those that were done by a schedule, "
+            "only the last 1,000 of a kind."
+        ),
     )
 
 

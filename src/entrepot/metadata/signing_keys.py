@@ -2,7 +2,8 @@
 
 from sqlalchemy import select
 
-from entrepot.metadata.tables import signing_keys, versions
+from entrepot.metadata.access_tables import signing_keys
+from entrepot.metadata.tables import versions
 from entrepot.metadata.transaction import Transaction
 
 

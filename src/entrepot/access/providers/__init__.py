@@ -4,6 +4,7 @@ from entrepot.access.providers.conditions import check_conditions, conditions_ho
 from entrepot.access.providers.device import DeviceAuthorization, DeviceState
 from entrepot.access.providers.errors import IdentityRefused, ProviderUnavailable
 from entrepot.access.providers.identity import ExternalIdentity
+from entrepot.access.providers.ldap import LdapAccess, LdapDirectory
 from entrepot.access.providers.openid import AuthorizationRequest, OpenIdProvider, OpenIdRegistration
 from entrepot.access.providers.workload import TrustedIssuer, WorkloadIdentity, WorkloadIssuers
 
@@ -13,6 +14,8 @@ __all__ = [
     "DeviceState",
     "ExternalIdentity",
     "IdentityRefused",
+    "LdapAccess",
+    "LdapDirectory",
     "OpenIdProvider",
     "OpenIdRegistration",
     "ProviderUnavailable",

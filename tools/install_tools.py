@@ -193,7 +193,9 @@ def install_npm_packages(minimum: str) -> None:
     if (target / lock).is_file() and (target / lock).read_bytes() == (source / lock).read_bytes():
         return
     if shutil.which("npm") is None or program_version("node") < numbers(minimum):
-        raise MissingToolsError(f"An OpenID provider of the tests needs Node {minimum} or newer, with npm, on the PATH.")
+        raise MissingToolsError(
+            f"An OpenID provider of the tests needs Node {minimum} or newer, with npm, on the PATH."
+        )
     print("Installing npm packages from tools/npm", flush=True)
     TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=TOOLS, prefix="npm-") as incoming:

@@ -8,8 +8,6 @@ import { createServer } from 'node:http';
 const given = JSON.parse(readFileSync(0, 'utf-8'));
 const { Provider } = await import(`${given.modules}/oidc-provider/lib/index.js`);
 
-const plain = 'urn:entrepot:test';
-
 const provider = new Provider(given.issuer, {
   jwks: { keys: given.keys },
   clients: given.clients,
@@ -36,12 +34,12 @@ const provider = new Provider(given.issuer, {
     clientCredentials: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: (_context, _client, oneOf) => oneOf ?? plain,
+      defaultResource: (_context, _client, oneOf) => oneOf,
       useGrantedResource: () => false,
       getResourceServerInfo: (_context, resource) => ({
-        scope: 'openid',
+        scope: '',
         audience: resource,
-        accessTokenFormat: resource === plain ? 'opaque' : 'jwt',
+        accessTokenFormat: 'jwt',
       }),
     },
   },
@@ -58,7 +56,7 @@ provider.use(async (context, next) => {
   if (!context.path.startsWith('/interaction/')) return next();
   const { prompt } = await provider.interactionDetails(context.req, context.res);
   const user = context.get('x-user');
-  if (prompt.name !== 'login' || !(user in given.users)) return context.throw(403, 'nobody logs in like this');
+  if (prompt.name !== 'login' || !(user in given.users)) return context.throw(403, `${user} is asked for ${prompt.name}`);
   return provider.interactionFinished(context.req, context.res, { login: { accountId: user } });
 });
 

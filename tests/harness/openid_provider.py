@@ -36,14 +36,6 @@ USERS: Mapping[str, Mapping[str, Any]] = {
 }
 """Who can log in, by subject: alice with two groups, bob with none, carol with more than anybody may have."""
 
-_ROBOT = {
-    "client_id": "robot",
-    "client_secret": "robot",
-    "redirect_uris": [],
-    "response_types": [],
-    "grant_types": ["client_credentials"],
-}
-
 
 @dataclass
 class OpenIdServer:
@@ -137,7 +129,7 @@ class OpenIdServer:
             "port": self.port,
             "users": USERS,
             "keys": [_made_key(self.algorithm, self._generation)],
-            "clients": [self._client(CLIENT_ID), self._client(PUBLIC_CLIENT_ID), _ROBOT],
+            "clients": [self._client(CLIENT_ID), self._client(PUBLIC_CLIENT_ID), self._robot()],
             "claims_in_userinfo_only": self.claims_in_userinfo_only,
             "tls": tls and {"certificate": str(tls.certificate), "key": str(tls.key)},
         }
@@ -151,6 +143,16 @@ class OpenIdServer:
             "id_token_signed_response_alg": self.algorithm,
             "token_endpoint_auth_method": "none" if public else "client_secret_basic",
             **({} if public else {"client_secret": CLIENT_SECRET}),
+        }
+
+    def _robot(self) -> dict[str, Any]:
+        return {
+            "client_id": "robot",
+            "client_secret": "robot",
+            "redirect_uris": [],
+            "response_types": [],
+            "grant_types": ["client_credentials"],
+            "id_token_signed_response_alg": self.algorithm,
         }
 
     def _trust(self) -> ssl.SSLContext | bool:

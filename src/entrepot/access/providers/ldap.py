@@ -217,7 +217,7 @@ def _may_be_a_name(name: str) -> bool:
 
 
 def _may_be_a_password(password: Secret) -> bool:
-    """Whether to send it: an empty one would ask for an unauthenticated bind (RFC 4513 section 5.1.2), which succeeds."""
+    """Whether to send it: an empty one would ask for an unauthenticated bind (RFC 4513 section 5.1.2)."""
     try:
         content = password.reveal().encode()
     except UnicodeEncodeError:

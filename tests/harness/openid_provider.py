@@ -1,6 +1,8 @@
 """A certified OpenID provider (npm's ``oidc-provider``) of the tests' own, on 127.0.0.1, with a scripted browser."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import re
 import ssl
@@ -9,7 +11,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -83,6 +85,30 @@ class OpenIdServer:
         )
         assert answer.status_code == httpx.codes.OK, answer.text
         return str(answer.json()["access_token"])
+
+    def id_token(self, subject: str) -> str:
+        """A token about this user, for the confidential client."""
+        verifier = "v" * 43
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+        query = {
+            "client_id": CLIENT_ID,
+            "response_type": "code",
+            "redirect_uri": REDIRECT_URI,
+            "scope": "openid profile groups",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        code = self.log_in(f"{self.issuer}/auth?{urlencode(query)}", subject)["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
+        answer = httpx.post(
+            f"{self.issuer}/token",
+            data={**form, "code_verifier": verifier},
+            auth=(quote_plus(CLIENT_ID), quote_plus(CLIENT_SECRET)),
+            verify=self._trust(),
+            trust_env=False,
+        )
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return str(answer.json()["id_token"])
 
     def start(self) -> None:
         """Start it, with a key of its generation; raises RuntimeError."""
@@ -170,8 +196,9 @@ def running_openid_provider(
     claims_in_userinfo_only: bool = False,
 ) -> Generator[OpenIdServer, None, None]:
     """Start a provider on a free port, over TLS with ``certificates``, and end it afterwards."""
+    server = OpenIdServer(0, certificates, algorithm, claims_in_userinfo_only)
     for attempt in range(1, ATTEMPTS + 1):
-        server = OpenIdServer(free_port(), certificates, algorithm, claims_in_userinfo_only)
+        server.port = free_port()
         try:
             server.start()
         except RuntimeError as error:

@@ -135,7 +135,15 @@ def _start(folder: Path, certificates: Certificates) -> Slapd | None:
     )
     port, tls_port = free_port(), free_port()
     addresses = f"ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/"
-    command = [find_program("slapd"), "-f", configuration, "-h", addresses, "-d", "0"]  # -d: it stays in the foreground
+    command = [
+        str(find_program("slapd")),
+        "-f",
+        str(configuration),
+        "-h",
+        addresses,
+        "-d",
+        "0",
+    ]  # -d: it stays in the foreground
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def answers_or_ended() -> bool:

@@ -157,3 +157,9 @@ def _has_host_and_port(url: str) -> bool:
         return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
     except ValueError:
         return False
+
+
+def is_protected(url: str) -> bool:
+    """Whether what is sent to a URL over HTTP goes through TLS or stays on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or Address(parts.hostname or "", 0).is_loopback

@@ -24,7 +24,14 @@ from pydantic import (
     field_validator,
 )
 
-from entrepot.settings.addresses import Address, DatabaseUrl, parse_directory_url, parse_issuer, parse_public_url
+from entrepot.settings.addresses import (
+    Address,
+    DatabaseUrl,
+    is_protected,
+    parse_directory_url,
+    parse_issuer,
+    parse_public_url,
+)
 from entrepot.settings.quantities import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -567,7 +574,9 @@ class Oidc(_Section):
         default=None, description="File with the authorities in PEM that alone are trusted to name the provider."
     )
     allow_http: Switch = Field(
-        default=False, description="Whether a provider elsewhere than on this machine may be asked without TLS."
+        default=False,
+        description="Whether a provider elsewhere than on this machine may be asked without TLS.",
+        validate_default=True,
     )
 
     @field_validator("client_id")
@@ -575,6 +584,15 @@ class Oidc(_Section):
     def _goes_with_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
         if "issuer" in info.data and (value is None) != (info.data["issuer"] is None):
             message = "oidc.issuer and oidc.client_id are given both or neither"
+            raise ValueError(message)
+        return value
+
+    @field_validator("allow_http")
+    @classmethod
+    def _is_said_where_it_is_needed(cls, value: bool, info: ValidationInfo) -> bool:  # ruff: ignore[boolean-type-hint-positional-argument]  pydantic calls it
+        issuer = info.data.get("issuer")
+        if issuer is not None and not value and not is_protected(issuer):
+            message = "has to be true for an oidc.issuer over http"
             raise ValueError(message)
         return value
 
@@ -660,6 +678,14 @@ class WorkloadIssuer(_Section):
     audience: _WordValue
     jwks_file: _PathValue | None = None
     ca_file: _PathValue | None = None
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_protected(cls, value: str) -> str:
+        if not is_protected(value):
+            message = "wants https"
+            raise ValueError(message)
+        return value
 
 
 class Workload(_Section):

@@ -83,7 +83,11 @@ class OpenIdProvider:
         self._registration = registration
         issuer = registration.issuer
         self._client = ProviderClient(
-            issuer, ca=registration.ca, allow_http=registration.allow_http, timeout=registration.timeout
+            issuer,
+            ca=registration.ca,
+            allow_http=registration.allow_http,
+            timeout=registration.timeout,
+            clock=monotonic,
         )
         self._discovery = Discovery(issuer, self._client, monotonic)
         keys = ProviderKeys(issuer, self._discovery.keys, monotonic)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import logging
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
+from entrepot.access.port import Clock
 from entrepot.access.providers.circuit import Circuit
 from entrepot.access.providers.errors import ProviderUnavailable
 from entrepot.access.providers.json_documents import JsonObject, decode_json
@@ -52,12 +54,12 @@ class ProviderClient:
         ca: Path | None,
         allow_http: bool = False,
         timeout: timedelta = TIMEOUT,
-        circuit: Circuit | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         local = is_loopback(issuer)
         self._allow_http = allow_http or local
         self._timeout = timeout.total_seconds()
-        self._circuit = circuit or Circuit()
+        self._circuit = Circuit(clock=clock)
         self._client = httpx.AsyncClient(
             verify=ssl.create_default_context(cafile=ca),
             follow_redirects=False,

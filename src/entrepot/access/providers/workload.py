@@ -59,7 +59,6 @@ class WorkloadIssuers:
         self,
         issuers: Iterable[TrustedIssuer],
         *,
-        allow_http: bool = False,
         timeout: timedelta = TIMEOUT,
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
@@ -67,7 +66,7 @@ class WorkloadIssuers:
         self._clients: list[ProviderClient] = []
         self._issuers: dict[str, tuple[TrustedIssuer, SignedTokens]] = {}
         for trusted in issuers:
-            client = ProviderClient(trusted.issuer, ca=trusted.ca, allow_http=allow_http, timeout=timeout)
+            client = ProviderClient(trusted.issuer, ca=trusted.ca, timeout=timeout, clock=monotonic)
             self._clients.append(client)
             keys = ProviderKeys(trusted.issuer, _source(trusted, client, monotonic), monotonic)
             tokens = SignedTokens(trusted.issuer, keys, characters_at_most=TOKEN_CHARACTERS_AT_MOST, clock=clock)

@@ -27,8 +27,10 @@ class Authenticator:
         self._passwords = passwords
         self._tokens = tokens
 
-    async def authenticate(self, authorization: str | None) -> Caller:
+    async def authenticate(self, authorization: str | None, *, expired_too: bool = False) -> Caller:
         """The caller that the header's value stands for; without a header, the anonymous one.
+
+        With ``expired_too`` a token may be over, and the caller says so.
 
         Raises Unauthorized, TooManyRequests when too many passwords wait to be verified, Unavailable.
         """
@@ -39,7 +41,7 @@ class Authenticator:
         scheme, _, credentials = authorization.strip(" \t").partition(" ")
         match scheme.lower():
             case "bearer":
-                return await self.bearer(credentials.lstrip(" "))
+                return await self.bearer(credentials.lstrip(" "), expired_too=expired_too)
             case "basic":
                 return await self.basic(credentials.lstrip(" "))
             case _:
@@ -58,9 +60,9 @@ class Authenticator:
             raise Unauthorized(reason="credentials")
         return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
 
-    async def bearer(self, token: str) -> Caller:
+    async def bearer(self, token: str, *, expired_too: bool = False) -> Caller:
         """The caller whom the token that follows the word ``Bearer`` was issued to; raises Unauthorized."""
-        return self._tokens.verify(token)
+        return await self._tokens.verify(token, expired_too=expired_too)
 
 
 def _user_and_password(credentials: str) -> tuple[str, Secret]:

@@ -1,6 +1,6 @@
-"""What access needs from outside: the users, and the time."""
+"""What access needs from outside: the users, the projects, and the time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -28,4 +28,12 @@ class Users(Protocol):
 
     async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  as the field
         """The user with this opaque id at this moment, disabled or not."""
+        ...
+
+
+class Projects(Protocol):
+    """Which project has which repository, read afresh at each call; whatever fails there must raise."""
+
+    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The uids of the projects to which repositories of these names belong, whether or not they exist."""
         ...

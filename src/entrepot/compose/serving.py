@@ -11,18 +11,19 @@ from starlette.types import ASGIApp
 
 from entrepot.access import (
     METRICS,
+    SKEW_AT_MOST,
     Action,
     AnonymousAccess,
     Authenticator,
     Authorizer,
+    DatabaseProjects,
     DatabaseUsers,
     Passwords,
     TokenIssuer,
     TokenVerifier,
-    load_signing_keys,
 )
 from entrepot.compose.gauges import gauges_of
-from entrepot.compose.ports import OpenPorts, key_file, open_ports
+from entrepot.compose.ports import OpenPorts, keyring_of, open_ports
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import job_kinds
 from entrepot.http.addresses import Addresses
@@ -35,7 +36,7 @@ from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
-from entrepot.http.tokens import GetToken
+from entrepot.http.tokens import GetToken, KeySetPage
 from entrepot.metadata import (
     Database,
 )
@@ -87,12 +88,15 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     passwords = Passwords()
     stack.callback(passwords.close)
 
-    keys = await load_signing_keys(database, key_file(settings))
+    keys = await keyring_of(settings, database).open()
+    reading = asyncio.create_task(keys.keep_reading(), name="read-signing-keys")
+    stack.push_async_callback(_cancelled, reading)
     users = DatabaseUsers(database)
-    issuer = TokenIssuer(keys[0], issuer=settings.service, service=settings.service, lifetime=settings.tokens.lifetime)
-    verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service)
+    lifetime = settings.tokens.lifetime
+    issuer = TokenIssuer(keys, issuer=settings.service, service=settings.service, lifetime=lifetime)
+    verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service, skew=min(lifetime, SKEW_AT_MOST))
     authenticator = Authenticator(users, passwords, verifier)
-    authorizer = Authorizer(users, AnonymousAccess(settings.anonymous.value))
+    authorizer = Authorizer(users, DatabaseProjects(database), AnonymousAccess(settings.anonymous.value))
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     door = Door(authenticator, authorizer, addresses)
     uses = uses_of(settings, database, store)
@@ -108,10 +112,11 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     gauges = gauges_of(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)
     lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
-    cursors = Cursors(keys[0].to_jwk().reveal().encode())
+    cursors = Cursors(keys)
     site = Site(
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
         GetToken(authenticator, authorizer, issuer, settings.service),
+        KeySetPage(keys),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
         settings.path_prefix,
     )

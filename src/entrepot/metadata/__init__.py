@@ -122,6 +122,7 @@ from entrepot.metadata.port import (
     UniqueViolation,
     UserRow,
 )
+from entrepot.metadata.projects import ProjectRow, find_project_of
 from entrepot.metadata.pulls import Pulled, record_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.removal import (
@@ -146,7 +147,14 @@ from entrepot.metadata.schedules import (
     set_schedule,
 )
 from entrepot.metadata.schema import check, current, upgrade
-from entrepot.metadata.signing_keys import add_first_signing_key, list_signing_keys
+from entrepot.metadata.signing_keys import (
+    StoredKey,
+    add_first_signing_key,
+    add_next_signing_key,
+    list_signing_keys,
+    lock_signing_keys,
+    remove_signing_keys,
+)
 from entrepot.metadata.tables import DEFAULT_STORE
 from entrepot.metadata.tags import create_tag, find_tag, list_tags, move_tag, remove_tag, tags_on
 from entrepot.metadata.transaction import Transaction
@@ -203,6 +211,7 @@ __all__ = [
     "ManifestFacts",
     "ManifestKey",
     "Progress",
+    "ProjectRow",
     "Pulled",
     "Queue",
     "QueueTotals",
@@ -220,6 +229,7 @@ __all__ = [
     "SchemaOlder",
     "ServerTooOld",
     "Standing",
+    "StoredKey",
     "StoredManifest",
     "StoredObject",
     "Transaction",
@@ -227,6 +237,7 @@ __all__ = [
     "UploadSession",
     "UserRow",
     "add_first_signing_key",
+    "add_next_signing_key",
     "add_object",
     "add_user",
     "advance_schedule",
@@ -260,6 +271,7 @@ __all__ = [
     "fail_review",
     "find_job",
     "find_manifest",
+    "find_project_of",
     "find_readable",
     "find_repository",
     "find_schedule",
@@ -289,6 +301,7 @@ __all__ = [
     "lock_manifests",
     "lock_repository",
     "lock_reviewed",
+    "lock_signing_keys",
     "look_at_claim",
     "manifest_facts",
     "manifest_is_tagged",
@@ -318,6 +331,7 @@ __all__ = [
     "remove_schedule",
     "remove_session",
     "remove_sessions_of",
+    "remove_signing_keys",
     "remove_tag",
     "remove_tags_of",
     "renew_links_of",

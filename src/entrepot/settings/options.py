@@ -280,14 +280,26 @@ class Tokens(_Section):
 
     lifetime: Duration = Field(
         default=timedelta(minutes=5),
-        ge=timedelta(minutes=1),  # Docker's token specification: never less than 60 seconds, for old clients
+        ge=timedelta(seconds=1),
         le=timedelta(hours=24),
-        description="How long a token is valid.",
+        description="How long a token is valid; old clients take less than a minute for a minute, and ask once more.",
+    )
+    refresh_lifetime: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=3650),
+        description="How long a refresh token is valid, with which a client gets tokens without a password.",
+    )
+    rotate_every: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(hours=2),  # twice as long as a key is published before it signs
+        le=timedelta(days=3650),
+        description="How long a key signs tokens until the next one takes over.",
     )
     key_file: Annotated[_PathValue | None, Form.FILE] = Field(
         default=None,
-        description="File with the key that encrypts the tokens' signing key in the database; "
-        "without it the signing key lies there as it is.",
+        description="File with the key that encrypts the tokens' signing keys in the database; "
+        "without it they lie there as they are.",
     )
 
 

@@ -12,6 +12,7 @@ from entrepot.access import (
     ANONYMOUS,
     Authenticator,
     Caller,
+    KeySet,
     Passwords,
     Principal,
     PrincipalKind,
@@ -66,7 +67,7 @@ def passwords() -> Iterator[Passwords]:
 @pytest.fixture
 def authenticator(users: InMemoryUsers, passwords: Passwords) -> Authenticator:
     """What reads the header."""
-    return Authenticator(users, passwords, TokenVerifier([KEY], issuer="registry", service="registry"))
+    return Authenticator(users, passwords, TokenVerifier(KeySet.of(KEY), issuer="registry", service="registry"))
 
 
 def basic(credentials: str | bytes) -> str:
@@ -213,7 +214,7 @@ async def test_a_token_is_accepted(authenticator: Authenticator, users: InMemory
     """A bearer token is verified without asking for the user, and carries its scopes only."""
     principal = Principal(PrincipalKind.USER, "u1", "admin")
     scopes = parse_scopes(["repository:a:pull"])
-    token = TokenIssuer(KEY, issuer="registry", service="registry").issue(principal, scopes).token.reveal()
+    token = TokenIssuer(KeySet.of(KEY), issuer="registry", service="registry").issue(principal, scopes).token.reveal()
 
     assert await authenticator.authenticate(f"{scheme} {token}") == Caller(principal, scopes[0].grants)
     assert users.asked == []
@@ -221,7 +222,7 @@ async def test_a_token_is_accepted(authenticator: Authenticator, users: InMemory
 
 async def test_a_token_is_no_password(authenticator: Authenticator) -> None:
     """A token is not accepted in the place of a password, nor a password as a token."""
-    token = TokenIssuer(KEY, issuer="registry", service="registry").issue(
+    token = TokenIssuer(KeySet.of(KEY), issuer="registry", service="registry").issue(
         Principal(PrincipalKind.USER, "u1", "admin"), ()
     )
     assert await reason_of(authenticator, basic(f"admin:{token.token.reveal()}")) == "credentials"

@@ -33,12 +33,22 @@ class Context:
     manifest_bytes_at_most: int
 
     async def admit(
-        self, request: Request, action: Action, name: RepositoryName, access_version: int | None = None
+        self,
+        request: Request,
+        action: Action,
+        name: RepositoryName,
+        access_version: int | None = None,
+        *,
+        within_session: bool = False,
     ) -> Caller:
-        """Let the request act on the repository; raises Unauthorized, Denied. Reads the version unless it is given."""
+        """Let the request act on the repository; raises Unauthorized, Denied. Reads the version unless it is given.
+
+        On an upload session's own path, ``within_session``, a token whose time is over still says who asks.
+        """
         if access_version is None:
             access_version = await self.uses.hot.access_version()
-        return await self.door.admit(request, action, Resource.repository(name), access_version)
+        resource = Resource.repository(name)
+        return await self.door.admit(request, action, resource, access_version, within_session=within_session)
 
 
 def query_of(request: Request) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from harness.ports import free_port
 from harness.slapd import BASE_DN, GROUPS_DN, PEOPLE_DN, SEARCH_DN, SEARCH_PASSWORD, Slapd
 
 PASSWORD = "correct horse"
+BY_MEMBER = "(member={dn})"
 MANAGE_REFERRALS = [("2.16.840.1.113730.3.4.2", True, None)]  # RFC 3296
 
 
@@ -30,7 +31,7 @@ class Directories:
         self._server = server
         self._made: list[LdapDirectory] = []
 
-    def __call__(self, *, clock: Clocks | None = None, **changes: object) -> LdapDirectory:
+    def __call__(self, clock: Clocks | None = None, /, **changes: object) -> LdapDirectory:
         """A directory with StartTLS, searched by its own account, with these changes."""
         given: dict[str, object] = {
             "url": self._server.url,
@@ -89,8 +90,10 @@ def scripted_server(answer: bytes) -> Generator[tuple[int, bytearray], None, Non
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()[1], said
-        thread.join()
+        try:
+            yield listener.getsockname()[1], said
+        finally:
+            thread.join()
 
 
 async def unavailable(directory: LdapDirectory) -> object:
@@ -159,7 +162,7 @@ async def test_names_with_the_grammars_own_characters(slapd: Slapd, directory: D
     """Who is called like a distinguished name or a filter logs in like everybody else."""
     member = slapd.add_person(name, PASSWORD)
     slapd.add_group(f"group of {name}", member)
-    for changes in ({}, {"group_filter": "(member={dn})"}):
+    for changes in ({}, {"group_filter": BY_MEMBER}):
         identity = await directory(start_tls=False, **changes).verify(name, Secret(PASSWORD))
         assert identity is not None
         assert identity.name == name
@@ -206,7 +209,7 @@ async def test_whoever_is_renamed_stays_the_same(slapd: Slapd, directory: Direct
 
 async def test_groups_by_search(people: Slapd, directory: Directories) -> None:
     """With a filter the groups are searched for, by name or as a whole."""
-    found = await directory(group_base_dn=GROUPS_DN, group_filter="(member={dn})").verify("alice", Secret(PASSWORD))
+    found = await directory(group_base_dn=GROUPS_DN, group_filter=BY_MEMBER).verify("alice", Secret(PASSWORD))
     assert found is not None
     assert found.groups == {"developers", "admins"}
     whole = await directory(group_filter="(&(cn=admins)(member={dn}))", group_attribute="dn").verify(
@@ -221,7 +224,7 @@ async def test_groups_elsewhere_do_not_count(slapd: Slapd, directory: Directorie
     dn = slapd.add_person("mallory", PASSWORD)
     slapd.add(f"ou=projects,{BASE_DN}", "organizationalUnit", ou="projects")
     slapd.add_group("owners", dn, under=f"ou=projects,{BASE_DN}")
-    for changes in ({}, {"group_filter": "(member={dn})"}):
+    for changes in ({}, {"group_filter": BY_MEMBER}):
         identity = await directory(group_base_dn=GROUPS_DN, **changes).verify("mallory", Secret(PASSWORD))
         assert identity is not None
         assert identity.groups == frozenset()
@@ -287,7 +290,7 @@ async def test_a_base_that_is_not_there(people: Slapd, directory: Directories) -
 async def test_nobody_listens(directory: Directories, caplog: pytest.LogCaptureFixture) -> None:
     """Without a server nobody gets in; after the first failure nobody tries for five seconds, then one does."""
     clock, port = Clocks(), free_port()
-    made = directory(url=f"ldap://127.0.0.1:{port}", clock=clock)
+    made = directory(clock, url=f"ldap://127.0.0.1:{port}")
     with caplog.at_level(logging.WARNING):
         for _ in range(10):
             assert await unavailable(made) == "ldap-connection"

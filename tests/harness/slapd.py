@@ -88,10 +88,15 @@ class Slapd:
         with self.manager() as manager:
             assert manager.add(dn, object_class, attributes), manager.result
 
-    def manager(self) -> Any:
-        """A connection of who may change everything, to be used in a with statement."""
+    @contextlib.contextmanager
+    def manager(self) -> Generator[Any, None, None]:
+        """A connection of who may change everything."""
         server = ldap3.Server("127.0.0.1", port=self.port, get_info=ldap3.NONE)
-        return ldap3.Connection(server, MANAGER_DN, MANAGER_PASSWORD, auto_bind=True)
+        connection = ldap3.Connection(server, MANAGER_DN, MANAGER_PASSWORD, auto_bind=True)
+        try:
+            yield connection
+        finally:
+            connection.unbind()
 
     def stop(self) -> None:
         """End it."""

@@ -20,6 +20,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+from typing_extensions import override
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/jwks"
@@ -181,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.do_GET()
 
+    @override
     def log_message(self, *_: object) -> None:
         """Say nothing on stderr."""
 

@@ -85,10 +85,18 @@ class Slapd:
 
     def add(self, dn: str, object_class: str, **attributes: Any) -> None:
         """Add an entry."""
-        with ldap3.Connection(
-            ldap3.Server("127.0.0.1", port=self.port, get_info=ldap3.NONE), MANAGER_DN, MANAGER_PASSWORD, auto_bind=True
-        ) as connection:
-            assert connection.add(dn, object_class, attributes), connection.result
+        with self.manager() as manager:
+            assert manager.add(dn, object_class, attributes), manager.result
+
+    @contextlib.contextmanager
+    def manager(self) -> Generator[Any, None, None]:
+        """A connection of who may change everything."""
+        server = ldap3.Server("127.0.0.1", port=self.port, get_info=ldap3.NONE)
+        connection = ldap3.Connection(server, MANAGER_DN, MANAGER_PASSWORD, auto_bind=True)
+        try:
+            yield connection
+        finally:
+            connection.unbind()
 
     def stop(self) -> None:
         """End it."""

@@ -187,11 +187,9 @@ class LdapDirectory:
                 groups += self._called(dn, parts[0])
         return groups
 
-    def _called(self, dn: str, nearest: tuple[str, str]) -> list[str]:
+    def _called(self, dn: str, nearest: frozenset[tuple[str, str]]) -> list[str]:
         attribute = self._access.group_attribute.lower()
-        if attribute == "dn":
-            return [dn]
-        return [nearest[1]] if nearest[0] == attribute else []
+        return [dn] if attribute == "dn" else [value for kind, value in nearest if kind == attribute]
 
     def _failed(self, reason: str, cause: BaseException | None) -> None:
         more = "" if cause is None else f" ({type(cause).__name__}: {cause})"

@@ -1,16 +1,20 @@
 """Texts that go into LDAP filters and out of distinguished names (RFC 4515, RFC 4514)."""
 
+import re
 import string
-from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from ldap3.core.exceptions import LDAPException
 from ldap3.operation.search import parse_filter
-from ldap3.utils.dn import parse_dn
 
 USERNAME: Final = "{username}"
 DN: Final = "{dn}"
 
+Name: TypeAlias = tuple[frozenset[tuple[str, str]], ...]
+"""A distinguished name: for each of its parts the pairs of type and value, of which there is mostly one."""
+
+# A type, a value in which a backslash takes the next character along, and what follows it.
+_PAIR = re.compile(r" *([A-Za-z0-9.-]+) *= *((?:[^\\,+ ]|\\.| +(?![ ,+]|\Z))*) *([,+]|\Z)", re.DOTALL)
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _HEX = frozenset(string.hexdigits)
 _HEX_DIGITS = 2
@@ -39,21 +43,29 @@ def check_filter(template: str, *places: str) -> None:
         raise ValueError(message) from None
 
 
-def parsed_dn(dn: str) -> tuple[tuple[str, str], ...]:
-    """Types, in lower case, and unescaped values of a name, the nearest first; raises ValueError.
+def parsed_dn(dn: str) -> Name:
+    """The parts of a name, the nearest first, types in lower case and values unescaped; raises ValueError."""
+    parts: list[frozenset[tuple[str, str]]] = []
+    pairs: list[tuple[str, str]] = []
+    position, separator = 0, ","
+    while separator:
+        found = _PAIR.match(dn, position)
+        if found is None:
+            message = "wants a distinguished name such as dc=example,dc=com"
+            raise ValueError(message)
+        position, separator = found.end(), found[3]
+        pairs.append((found[1].lower(), _unescaped(found[2])))
+        if separator != "+":
+            parts.append(frozenset(pairs))
+            pairs = []
+    return tuple(parts)
 
-    The parts of a name component that has several follow one another.
-    """
-    try:
-        return tuple((kind.strip().lower(), _unescaped(value)) for kind, value, _ in parse_dn(dn, strip=True))
-    except (LDAPException, IndexError) as error:
-        message = "wants a distinguished name such as dc=example,dc=com"
-        raise ValueError(message) from error
 
-
-def is_below(dn: Iterable[tuple[str, str]], base: Iterable[tuple[str, str]]) -> bool:
-    """Whether a name lies under another, both as ``parsed_dn`` gives them; values compare without case."""
-    inner, outer = (tuple((kind, value.casefold()) for kind, value in one) for one in (dn, base))
+def is_below(dn: Name, base: Name) -> bool:
+    """Whether a name lies under another; values compare without case."""
+    inner, outer = (
+        [frozenset((kind, value.casefold()) for kind, value in part) for part in name] for name in (dn, base)
+    )
     return len(inner) > len(outer) and inner[len(inner) - len(outer) :] == outer
 
 

@@ -155,8 +155,11 @@ class LdapSession:
             raise ProviderUnavailable(reason=reason) from error
 
     def _close(self) -> None:
+        opened = self._connection.socket
         with suppress(Exception):
             self._connection.unbind()
+        if opened is not None:
+            opened.close()  # also one that the library takes for closed, since opening it failed
 
 
 class _Trust(ldap3.Tls):  # type: ignore[misc]  # the library has no types

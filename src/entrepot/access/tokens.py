@@ -89,6 +89,7 @@ class _Verified:
 
     kid: str
     caller: Caller
+    not_before: int
     expires: int
 
 
@@ -133,11 +134,13 @@ class TokenVerifier:
             known = None
             self._verified.drop(address)
         verified = known or self._read(*await self._open(content))
-        if self._is_over(verified):
+        now = self._clock()
+        is_over = now >= verified.expires + self._skew
+        if is_over or now < verified.not_before - self._skew:
             self._verified.drop(address)
-            if not expired_too:
-                raise Unauthorized(reason="expired")
-            return replace(verified.caller, is_expired=True)
+            if is_over and expired_too:
+                return replace(verified.caller, is_expired=True)
+            raise Unauthorized(reason="expired" if is_over else "not-yet-valid")
         if known is None:
             self._verified.put(address, verified)
         return verified.caller
@@ -163,7 +166,7 @@ class TokenVerifier:
         return key.kid, opened.payload
 
     def _read(self, kid: str, payload: bytes) -> _Verified:
-        """Check every claim but the end."""
+        """Check every claim but the time."""
         try:
             claims = json.loads(payload)
         except ValueError:
@@ -184,13 +187,8 @@ class TokenVerifier:
             raise Unauthorized(reason="issuer")
         if service != self._service:
             raise Unauthorized(reason="audience")
-        if self._clock() < not_before - self._skew:
-            raise Unauthorized(reason="not-yet-valid")
         caller = Caller(Principal(kind, subject, name), _grants(claims), _text(claims, "cid"))
-        return _Verified(kid, caller, expires)
-
-    def _is_over(self, verified: _Verified) -> bool:
-        return self._clock() >= verified.expires + self._skew
+        return _Verified(kid, caller, not_before, expires)
 
 
 def _entry(scope: Scope) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ from entrepot.access import (
     TokenVerifier,
     parse_scopes,
 )
+from entrepot.access.key_set import TimedKey
 from entrepot.access.scopes import SCOPE_CHARACTERS_AT_MOST, SCOPES_AT_MOST
 from entrepot.access.tokens import TOKEN_CHARACTERS_AT_MOST
 from entrepot.oci import RepositoryName, Unauthorized
@@ -147,7 +149,11 @@ async def test_an_anonymous_token_is_verified(issuer: TokenIssuer, verifier: Tok
 
 def test_the_claims_are_those_of_dockers_specification(issuer: TokenIssuer) -> None:
     """Every claim is there, with its type, and the header has algorithm, key id and type."""
-    token = issuer.issue(ANN, parse_scopes(["repository:team/app:push,pull registry:catalog:*"])).token.reveal()
+    scopes = [
+        replace(scope, project="p1" if scope.resource.is_repository else "")
+        for scope in parse_scopes(["repository:team/app:push,pull registry:catalog:*"])
+    ]
+    token = issuer.issue(ANN, scopes, credential="c1").token.reveal()
     header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
 
     assert header == HEADER
@@ -161,9 +167,10 @@ def test_the_claims_are_those_of_dockers_specification(issuer: TokenIssuer) -> N
         "iat": NOW,
         "kind": "user",
         "name": "ann",
+        "cid": "c1",
         "access": [
-            {"type": "repository", "name": "team/app", "actions": ["pull", "push"]},
-            {"type": "registry", "name": "catalog", "actions": ["*"]},
+            {"type": "repository", "name": "team/app", "actions": ["pull", "push"], "project": "p1"},
+            {"type": "registry", "name": "catalog", "actions": ["*"], "project": ""},
         ],
     }
 
@@ -534,3 +541,44 @@ async def test_scopes_are_written_with_the_words_of_requests(issuer: TokenIssuer
     """A token for all actions of a repository carries each of them."""
     scope = Scope(REPOSITORY, REPOSITORY.actions)
     assert (await verifier.verify(issuer.issue(ANN, [scope]).token.reveal())).granted == scope.grants
+
+
+async def test_a_token_that_is_over_still_says_whose_it_was(
+    issuer: TokenIssuer, verifier: TokenVerifier, clock: Clock
+) -> None:
+    """Where a session stands for its time, an expired token is the same caller, marked; one from the future is not."""
+    token = issuer.issue(ANN, parse_scopes(["repository:team/app:push"]), credential="c1").token.reveal()
+    fresh = await verifier.verify(token, expired_too=True)
+    clock.now = NOW + 86_400
+
+    over = await verifier.verify(token, expired_too=True)
+
+    assert not fresh.is_expired
+    assert over == replace(fresh, is_expired=True)
+    assert over.credential == "c1"
+    assert await reason_of(verifier, token) == "expired"
+    future = assembled(HEADER, changed(CLAIMS, iat=NOW + 90_000, exp=NOW + 90_300), genuine)
+    with pytest.raises(Unauthorized, match="authentication"):
+        await verifier.verify(future, expired_too=True)
+    forged = assembled(HEADER, CLAIMS, FOREIGN.private.private_key.sign)  # type: ignore[union-attr]
+    with pytest.raises(Unauthorized, match="authentication"):
+        await verifier.verify(forged, expired_too=True)
+
+
+async def test_a_key_that_is_gone_ends_remembered_tokens(clock: Clock) -> None:
+    """When a key is taken away, tokens that were found good before are refused."""
+    keys = [TimedKey(FOREIGN, 0), TimedKey(KEY, 0)]
+
+    async def load() -> list[TimedKey]:  # ruff: ignore[unused-async]  the set's port is asynchronous
+        return keys
+
+    held = KeySet(keys, load, verify_for=timedelta(0), monotonic=clock)
+    verifier = TokenVerifier(held, issuer=ISSUER, service=SERVICE, clock=clock)
+    token = assembled(HEADER, CLAIMS, genuine)
+    assert (await verifier.verify(token)).principal.id == "u1"
+
+    keys.pop()
+    with pytest.raises(Unauthorized):
+        await verifier.verify(assembled(changed(HEADER, kid="A" * 43), CLAIMS, genuine))
+
+    assert await reason_of(verifier, token) == "key"

@@ -160,6 +160,7 @@ _CHINESE_SENTENCES: Final = {
     "未指定时,新的镜像仓库在 SQLite 上自动生成密码,在 PostgreSQL 上则必须指定。",
     "tokens.lifetime": "令牌的有效期;旧客户端把不足一分钟的有效期当作一分钟,会因此多请求一次。",
     "tokens.refresh_lifetime": "刷新令牌的有效期;客户端凭刷新令牌无需密码即可取得令牌。",
+    "tokens.session_lifetime": "浏览器登录状态的有效期。",
     "tokens.rotate_every": "一个密钥签发令牌多久之后由下一个密钥接替。",
     "tokens.key_file": "用于加密数据库中令牌签名密钥的密钥文件;未指定时签名密钥以明文保存。",
     "oidc.issuer": "供用户登录的 OpenID 提供方,与其自称完全一致,例如 `https://login.example.com/realms/main`。",

@@ -6,6 +6,7 @@ will, and ask the same endpoints over them.
 
 import re
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,14 +20,19 @@ from entrepot.access import (
     Authorizer,
     DatabaseProjects,
     DatabaseUsers,
+    ExternalLogins,
+    IssueTokens,
     KeySet,
+    LiveCredentials,
     Passwords,
     Principal,
     PrincipalKind,
+    RememberedLogins,
     Resource,
     Scope,
     Secret,
     SigningKey,
+    StoredCredentials,
     TokenIssuer,
     TokenVerifier,
 )
@@ -36,11 +42,12 @@ from entrepot.http.distribution import Context, Cursors, Distribution, ListLimit
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
+from entrepot.http.login import Login
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
-from entrepot.http.tokens import GetToken, KeySetPage
+from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
 from entrepot.metadata import (
     Actor,
     Database,
@@ -127,12 +134,15 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     database, passwords, keys = open_database(url), Passwords(), KeySet.of(SigningKey.generate())
     users = DatabaseUsers(database)
     issuer = TokenIssuer(keys, issuer=SERVICE, service=SERVICE)
-    authenticator = Authenticator(users, passwords, TokenVerifier(keys, issuer=SERVICE, service=SERVICE))
+    credentials, external = StoredCredentials(database), ExternalLogins(RememberedLogins())
+    tokens = TokenVerifier(keys, issuer=SERVICE, service=SERVICE)
+    authenticator = Authenticator(users, passwords, tokens, credentials, external)
     authorizer = RightsByRepository(users, DatabaseProjects(database), AnonymousAccess.NONE)
+    issue = IssueTokens(authorizer, issuer, credentials, timedelta(days=30))
     addresses = Addresses(None, "", SERVICE)
     context = Context(
         uses_of(settings, database, MemoryBlobStore()),
-        Door(authenticator, authorizer, addresses),
+        Door(authenticator, authorizer, addresses, LiveCredentials(database)),
         addresses,
         ListLimits(100, 1000),
         Cursors(keys),
@@ -141,8 +151,11 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     metrics = Metrics()
     site = Site(
         Distribution(context),
-        GetToken(authenticator, authorizer, issuer, SERVICE),
+        TokenEndpoint(
+            GetToken(authenticator, issue, SERVICE), PostToken(authenticator, credentials, external, None, issue)
+        ),
         KeySetPage(keys),
+        Login(None, None, addresses),
         ops_app(checks={}, metrics=metrics, gauges=[]),
         "",
     )

@@ -11,6 +11,7 @@ class PrincipalKind(StrEnum):
 
     ANONYMOUS = "anonymous"
     USER = "user"
+    ROBOT = "robot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,15 @@ from entrepot.access import (
     Authorizer,
     DatabaseProjects,
     DatabaseUsers,
+    IssueTokens,
+    LiveCredentials,
     Passwords,
+    StoredCredentials,
     TokenIssuer,
     TokenVerifier,
 )
 from entrepot.compose.gauges import gauges_of
+from entrepot.compose.logins import logins_of
 from entrepot.compose.ports import OpenPorts, keyring_of, open_ports
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import job_kinds
@@ -32,11 +36,12 @@ from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
+from entrepot.http.login import Login
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
-from entrepot.http.tokens import GetToken, KeySetPage
+from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
 from entrepot.metadata import (
     Database,
 )
@@ -95,10 +100,13 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     lifetime = settings.tokens.lifetime
     issuer = TokenIssuer(keys, issuer=settings.service, service=settings.service, lifetime=lifetime)
     verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service, skew=min(lifetime, SKEW_AT_MOST))
-    authenticator = Authenticator(users, passwords, verifier)
+    credentials = StoredCredentials(database)
+    logins = logins_of(settings, database, keys, credentials, stack)
+    authenticator = Authenticator(users, passwords, verifier, credentials, logins.external)
     authorizer = Authorizer(users, DatabaseProjects(database), AnonymousAccess(settings.anonymous.value))
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
-    door = Door(authenticator, authorizer, addresses)
+    issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
+    door = Door(authenticator, authorizer, addresses, LiveCredentials(database))
     uses = uses_of(settings, database, store)
     stack.push_async_callback(uses.count_pulls.write)
     counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
@@ -115,8 +123,12 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     cursors = Cursors(keys)
     site = Site(
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
-        GetToken(authenticator, authorizer, issuer, settings.service),
+        TokenEndpoint(
+            GetToken(authenticator, issue, settings.service),
+            PostToken(authenticator, credentials, logins.external, logins.devices, issue),
+        ),
         KeySetPage(keys),
+        Login(logins.codes, logins.devices, addresses),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
         settings.path_prefix,
     )

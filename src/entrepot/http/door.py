@@ -11,6 +11,7 @@ from entrepot.access import (
     Authorizer,
     Caller,
     ChallengeError,
+    LiveCredentials,
     PrincipalKind,
     Resource,
     Scope,
@@ -32,6 +33,7 @@ class Door:
     authenticator: Authenticator
     authorizer: Authorizer
     addresses: Addresses
+    credentials: LiveCredentials
 
     async def caller(self, request: Request, wanted: Sequence[Scope] = (), *, within_session: bool = False) -> Caller:
         """Who asks; raises Unauthorized with a challenge for credentials that do not hold.
@@ -65,6 +67,7 @@ class Door:
         """
         wanted = (Scope(resource, _ASKED.get(action, frozenset({action}))),)
         caller = await self.caller(request, wanted, within_session=within_session)
+        await self.check(request, caller, access_version, wanted)
         if await self.authorizer.allows(caller, action, resource, access_version):
             return caller
         if caller.principal.kind is PrincipalKind.ANONYMOUS:
@@ -72,6 +75,13 @@ class Door:
         if not await self.principal_may(caller, action, resource, access_version):
             raise Denied(scope=str(wanted[0]))
         raise self.insufficient(request, wanted)
+
+    async def check(self, request: Request, caller: Caller, access_version: int, wanted: Sequence[Scope] = ()) -> None:
+        """Refuse the token of a credential that no longer counts; raises Unauthorized with a challenge."""
+        try:
+            await self.credentials.check(caller, access_version)
+        except Unauthorized as refusal:
+            raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN) from None
 
     async def may(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
         """Whether this request may, by token and rights."""

@@ -9,8 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.http.distribution import Distribution
 from entrepot.http.errors import PathUnknown
+from entrepot.http.login import Login
 from entrepot.http.ops import OPS_PATHS
-from entrepot.http.tokens import KEY_SET_PATH, GetToken, KeySetPage
+from entrepot.http.tokens import KEY_SET_PATH, KeySetPage, TokenEndpoint
 
 PATH = "entrepot.path"
 """Where a scope holds the path as it was sent, below the prefix; never decoded, so that nothing can hide in it."""
@@ -21,8 +22,9 @@ class Site:
     """Everything that the public address answers, below ``prefix``; probes and the key set answer without it, too."""
 
     distribution: Distribution
-    tokens: GetToken
+    tokens: TokenEndpoint
     key_set: KeySetPage
+    login: Login
     ops: ASGIApp
     prefix: str
 
@@ -43,6 +45,9 @@ class Site:
             await self.distribution(scope, receive, send)
         elif path == "/token":
             await _answer(self.tokens, scope, receive, send)
+        elif path.startswith("/auth/"):
+            response = await self.login(Request(scope, receive), path)
+            await response(scope, receive, send)
         elif path == KEY_SET_PATH:
             await _answer(self.key_set, scope, receive, send)
         else:

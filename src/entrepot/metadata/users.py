@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Select, select, update
 
 from entrepot.metadata.access_tables import accounts
+from entrepot.metadata.credentials import revoke_logins
 from entrepot.metadata.port import UserRow
-from entrepot.metadata.tables import versions
 from entrepot.metadata.transaction import Transaction
 
 _USER = select(accounts.c.uid, accounts.c.name, accounts.c.password_hash, accounts.c.is_admin, accounts.c.disabled_at)
@@ -42,14 +42,12 @@ def add_user(tx: Transaction, name: str, password_hash: str, *, is_admin: bool) 
 
 
 def set_password_hash(tx: Transaction, name: str, password_hash: str) -> None:
-    """Change a user's password; rights that are cached anywhere are looked up anew."""
-    tx.execute(update(accounts).where(accounts.c.name == name).values(password_hash=password_hash))
-    move_access_version(tx)
-
-
-def move_access_version(tx: Transaction) -> None:
-    """Say that rights have changed: whoever caches them under the old version asks again."""
-    tx.execute(update(versions).values(access_version=versions.c.access_version + 1))
+    """Change a user's password; what was made from the old one ends, rights that are cached are looked up anew."""
+    changed = tx.execute(
+        update(accounts).where(accounts.c.name == name).values(password_hash=password_hash).returning(accounts.c.id)
+    )
+    for account_id in changed.scalars().all():
+        revoke_logins(tx, account_id)
 
 
 def has_users(tx: Transaction) -> bool:

@@ -290,6 +290,12 @@ class Tokens(_Section):
         le=timedelta(days=3650),
         description="How long a refresh token is valid, with which a client gets tokens without a password.",
     )
+    session_lifetime: Duration = Field(
+        default=timedelta(hours=12),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=90),
+        description="How long a browser stays logged in.",
+    )
     rotate_every: Duration = Field(
         default=timedelta(days=30),
         ge=timedelta(hours=2),  # twice as long as a key is published before it signs

@@ -21,7 +21,7 @@ from entrepot.access.providers.identity import ExternalIdentity
 from entrepot.access.providers.json_documents import JsonObject
 from entrepot.access.providers.key_sets import ProviderKeys
 from entrepot.access.providers.provider_client import TIMEOUT, Answer, ProviderClient
-from entrepot.access.providers.signed_tokens import SignedTokens, audiences_of, same
+from entrepot.access.providers.signed_tokens import SignedTokens, audiences_of, same, stated_issuer
 from entrepot.access.secret import Secret
 from entrepot.oci import Unauthorized
 
@@ -131,6 +131,20 @@ class OpenIdProvider:
         if answer.status != HTTPStatus.OK:
             _refuse_code(answer)
         return await self._identity(answer.content, nonce=request.nonce)
+
+    def knows(self, token: str) -> bool:
+        """Whether the text looks like a token of the provider; nothing is verified."""
+        try:
+            return len(token) <= ID_TOKEN_CHARACTERS_AT_MOST and stated_issuer(token) == self._registration.issuer
+        except Unauthorized:
+            return False
+
+    async def identify(self, id_token: Secret) -> ExternalIdentity:
+        """Who an ID token is about that was got elsewhere for this client; raises as ``finish`` does.
+
+        Its own claims alone say the name and the groups.
+        """
+        return await self._identity({"id_token": id_token.reveal()}, nonce=None)
 
     async def start_device(self) -> DeviceAuthorization:
         """Begin a login for a program without a browser (RFC 8628 section 3.1)."""

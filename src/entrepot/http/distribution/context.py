@@ -1,7 +1,6 @@
-"""What the handlers work with, and what they read from every request alike."""
+"""What the handlers work with."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -9,7 +8,7 @@ from entrepot.access import Action, Caller, Resource
 from entrepot.http.addresses import Addresses
 from entrepot.http.distribution.cursors import Cursors
 from entrepot.http.door import Door
-from entrepot.oci import RepositoryName, RequestInvalid
+from entrepot.oci import RepositoryName
 from entrepot.registry import Uses
 
 
@@ -49,19 +48,3 @@ class Context:
             access_version = await self.uses.hot.access_version()
         resource = Resource.repository(name)
         return await self.door.admit(request, action, resource, access_version, within_session=within_session)
-
-
-def query_of(request: Request) -> list[tuple[str, str]]:
-    """The query's parameters in order, as many as the server's cap on targets lets through.
-
-    Raises RequestInvalid for what is not UTF-8.
-    """
-    try:
-        return parse_qsl(request.scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise RequestInvalid(reason="query") from None
-
-
-def parameter(query: list[tuple[str, str]], key: str) -> str | None:
-    """The value of a parameter, the last one if it comes again; None if it is absent or empty."""
-    return next((value for name, value in reversed(query) if name == key), None) or None

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from entrepot.access import Action, Caller, Principal, Resource, Scope
 from entrepot.http.bodies import chunks, content_length
-from entrepot.http.distribution.context import Context, parameter, query_of
+from entrepot.http.distribution.context import Context
+from entrepot.http.queries import parameter, query_of
 from entrepot.oci import (
     Algorithm,
     BlobUploadUnknown,

@@ -47,7 +47,7 @@ async def test_algorithm_none(forged_login: ForgedLogin) -> None:
 
 
 async def test_hmac_with_the_public_key(forged_login: ForgedLogin) -> None:
-    """The public key is no shared secret."""
+    """A key that everyone knows is no secret that two have."""
     assert await refused(forged_login, forged_login.issuer.mint_with_public_key()) == "algorithm"
 
 

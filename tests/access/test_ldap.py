@@ -244,6 +244,7 @@ async def test_referrals_are_not_followed(slapd: Slapd, directory: Directories) 
             assert manager.add(f"ou=away,{BASE_DN}", classes, entry, controls=MANAGE_REFERRALS), manager.result
         try:
             assert await directory().verify("away-only", Secret(PASSWORD)) is None
+            assert await unavailable(directory(base_dn=f"ou=away,{BASE_DN}")) == "ldap-search"
             with pytest.raises(TimeoutError):
                 other.accept()
         finally:

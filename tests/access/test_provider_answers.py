@@ -12,6 +12,7 @@ import pytest
 from access.conftest import AUDIENCE, Clocks, ForgedLogin
 from entrepot.access import Secret
 from entrepot.access.providers import (
+    DeviceState,
     OpenIdProvider,
     OpenIdRegistration,
     ProviderUnavailable,
@@ -208,6 +209,50 @@ async def test_refusals_of_the_token_endpoint(
     with pytest.raises(error) as caught:
         await provider.finish(Secret("code"), request)
     assert caught.value.detail["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        ("authorization_pending", DeviceState.PENDING),
+        ("slow_down", DeviceState.SLOW_DOWN),
+        ("access_denied", DeviceState.DENIED),
+        ("authorization_declined", DeviceState.DENIED),
+        ("expired_token", DeviceState.EXPIRED),
+    ],
+)
+async def test_states_of_a_device_login(
+    issuer: ScriptedIssuer, provider: OpenIdProvider, error: str, state: DeviceState
+) -> None:
+    """Each answer of RFC 8628, and Entra's spelling of one, is a state and no failure."""
+    issuer.replies[TOKEN] = Reply(json.dumps({"error": error}).encode(), 400)
+    assert await provider.poll_device(Secret("device")) is state
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device_code": ""},
+        {"user_code": "A\nB"},
+        {"user_code": None},
+        {"verification_uri": "javascript:alert(1)"},
+        {"verification_uri_complete": "https://user@host/"},
+        {"expires_in": -1},
+        {"expires_in": "600"},
+        {"interval": 1e9},
+    ],
+)
+async def test_device_authorizations_that_are_none(
+    issuer: ScriptedIssuer, provider: OpenIdProvider, changes: dict[str, object]
+) -> None:
+    """What people are shown and programs wait for is checked; the interval may be left out."""
+    issuer.publish(device_authorization_endpoint=f"{issuer.issuer}/device")
+    whole = {"device_code": "d", "user_code": "A-B", "verification_uri": f"{issuer.issuer}/verify", "expires_in": 600}
+    issuer.replies["/device"] = Reply(json.dumps(whole).encode())
+    assert (await provider.start_device()).interval == timedelta(seconds=5)
+    issuer.replies["/device"] = Reply(json.dumps(whole | changes).encode())
+    with pytest.raises(ProviderUnavailable):
+        await provider.start_device()
 
 
 async def test_a_key_file_that_is_gone(issuer: ScriptedIssuer, tmp_path: Path) -> None:

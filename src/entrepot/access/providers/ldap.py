@@ -120,6 +120,9 @@ class LdapDirectory:
         except ProviderUnavailable as error:
             self._failed(str(error.detail["reason"]), error.__cause__)
             raise
+        except IdentityRefused:
+            self._circuit.succeeded()
+            raise
         self._circuit.succeeded()
         return identity
 

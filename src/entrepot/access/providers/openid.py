@@ -31,6 +31,7 @@ CODE_CHARACTERS_AT_MOST: Final = 4096
 DEVICE_CODE_CHARACTERS_AT_MOST: Final = 4096
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_OTHER_SPELLINGS = {"authorization_declined": DeviceState.DENIED}  # Microsoft Entra ID
 _INTERVAL_SECONDS = 5  # RFC 8628 section 3.2: when the provider says none
 _SECONDS_AT_MOST = 24 * 3600
 _USER_CODE_CHARACTERS_AT_MOST = 64
@@ -163,8 +164,9 @@ class OpenIdProvider:
         answer = await self._ask_for_tokens({"grant_type": _DEVICE_GRANT, "device_code": device_code.reveal()})
         if answer.status == HTTPStatus.OK:
             return await self._identity(answer.content, nonce=None)
+        error = str(answer.content.get("error"))
         try:
-            return DeviceState(str(answer.content.get("error")))
+            return DeviceState(_OTHER_SPELLINGS.get(error, error))
         except ValueError:
             _refuse_code(answer)
 

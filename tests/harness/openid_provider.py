@@ -24,7 +24,7 @@ from harness.programs import find_program, tools_folder
 CLIENT_ID = "entrepot"
 CLIENT_SECRET = "a secret, with: signs/of&all%kinds+"
 PUBLIC_CLIENT_ID = "entrepot-cli"
-REDIRECT_URI = "https://registry.example.com/callback"
+REDIRECT_URI = "https://registry.example.com/auth/oidc/callback"
 
 SERVER = Path(__file__).with_suffix(".mjs")
 ATTEMPTS = 3

@@ -76,7 +76,7 @@ async def test_eight_first_logins_at_once_make_one_account(log_in: Onboarding) -
 
 
 async def test_groups_are_replaced_at_each_login(database: Database, log_in: Onboarding) -> None:
-    """What the provider no longer tells is gone; what an administrator gave stays; without a change no version moves."""
+    """What the provider no longer tells is gone; what an administrator gave stays; an equal login moves nothing."""
     await log_in(ANN)
 
     def unit(tx: Transaction) -> None:

@@ -357,7 +357,7 @@ def test_a_job_that_nobody_trusts_is_refused(
     """Each with the reason, as an exchange and as a password."""
     token = scene.issuer.mint_claims(claims)
     answer = scene.exchange(token, **fields)
-    assert (reason_of(answer, 400), answer.json()["error"]) == (reason, "invalid_grant")
+    assert (reason_of(answer), answer.json()["error"]) == (reason, "invalid_grant")
     with scene.client(fields.get("username", "_token"), token) as client:
         assert reason_of(client.get("/v2/")) in {reason, "credentials"}
 
@@ -370,7 +370,7 @@ def test_other_exchanges_are_refused(scene: Scene) -> None:
     assert reason_of(scene.exchange(token, actor_token=token), 400) == "actor-token"
     with scene.registry.admin() as admin:
         own = admin.get("/token").json()["token"]
-    assert reason_of(scene.exchange(own), 400) == "issuer"
+    assert reason_of(scene.exchange(own)) == "issuer"
 
 
 def test_people_of_the_directory_log_in(scene: Scene) -> None:

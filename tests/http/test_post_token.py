@@ -91,7 +91,7 @@ def test_a_wrong_password_and_an_unknown_user_are_alike(registry: RunningRegistr
         wrong = anyone.post("/token", data=password_form(registry, password="wrong"))
         unknown = anyone.post("/token", data=password_form(registry, username="nobody"))
 
-    assert refused(wrong, 400, "invalid_grant") == {"reason": "credentials"}
+    assert refused(wrong, 401, "invalid_grant") == {"reason": "credentials"}
     assert wrong.json()["errors"][0]["code"] == "UNAUTHORIZED"
     assert wrong.content == unknown.content
 
@@ -100,7 +100,7 @@ def test_a_wrong_password_and_an_unknown_user_are_alike(registry: RunningRegistr
 def test_a_made_up_refresh_token_is_refused(registry: RunningRegistry, token: str) -> None:
     """What was not issued here is ``invalid_grant``."""
     with registry.client() as anyone:
-        assert refused(refreshed(anyone, token), 400, "invalid_grant") == {"reason": "credentials"}
+        assert refused(refreshed(anyone, token), 401, "invalid_grant") == {"reason": "credentials"}
 
 
 def test_a_refresh_token_is_no_password_and_no_bearer_token(client: httpx.Client, registry: RunningRegistry) -> None:
@@ -111,7 +111,7 @@ def test_a_refresh_token_is_no_password_and_no_bearer_token(client: httpx.Client
     with registry.client(Authorization=f"Bearer {content['refresh_token']}") as token:
         assert token.get("/v2/").status_code == 401
     with registry.client() as anyone:
-        refused(refreshed(anyone, content["access_token"]), 400, "invalid_grant")
+        refused(refreshed(anyone, content["access_token"]), 401, "invalid_grant")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_refresh_token_ends_with_what_it_was_made_from(tmp_path_factory: pytes
                         assert answer.status_code == 401
                         assert answer.json()["errors"][0]["detail"]["reason"] == reason
                         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-                assert refused(refreshed(anyone, refresh), 400, "invalid_grant") == {"reason": reason}
+                assert refused(refreshed(anyone, refresh), 401, "invalid_grant") == {"reason": reason}
                 changed(undone)
 
 
@@ -213,7 +213,7 @@ def test_an_account_has_a_bounded_number_of_refresh_tokens(tmp_path_factory: pyt
         tokens = [admin.get("/token", params={"offline_token": "true"}).json()["refresh_token"] for _ in range(103)]
         with registry.client() as anyone:
             found = [refreshed(anyone, token).status_code for token in (*tokens[:4], tokens[-1])]
-    assert found == [400, 400, 400, 200, 200]
+    assert found == [401, 401, 401, 200, 200]
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

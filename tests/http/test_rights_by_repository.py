@@ -152,7 +152,8 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     site = Site(
         Distribution(context),
         TokenEndpoint(
-            GetToken(authenticator, issue, SERVICE), PostToken(authenticator, credentials, external, None, issue)
+            GetToken(authenticator, issue, SERVICE),
+            PostToken(authenticator, credentials, external, None, issue, SERVICE),
         ),
         KeySetPage(keys),
         Login(None, None, addresses),

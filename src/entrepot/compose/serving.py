@@ -125,7 +125,7 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
         TokenEndpoint(
             GetToken(authenticator, issue, settings.service),
-            PostToken(authenticator, credentials, logins.external, logins.devices, issue),
+            PostToken(authenticator, credentials, logins.external, logins.devices, issue, settings.service),
         ),
         KeySetPage(keys),
         Login(logins.codes, logins.devices, addresses),

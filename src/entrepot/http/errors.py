@@ -173,12 +173,13 @@ OAUTH: Final[Mapping[type[RegistryError], tuple[str, int | None]]] = {
     RegistryError: ("server_error", None),
     RequestInvalid: ("invalid_request", 400),
     TooManyRequests: ("temporarily_unavailable", None),
-    Unauthorized: ("invalid_grant", 400),
+    Unauthorized: ("invalid_grant", None),
     Unavailable: ("temporarily_unavailable", None),
 }
 """The word of OAuth 2.0 for each class where OAuth is spoken (RFC 6749 section 5.2, RFC 8628 section 3.5).
 
-The second part is the status, None for that of ``STATUSES``; the nearest class counts.
+The second part is the status, None for that of ``STATUSES``; the nearest class counts. Wrong credentials stay 401
+where OAuth would say 400: podman and skopeo 1.x show what the answer says only then.
 """
 
 

@@ -16,9 +16,10 @@ from entrepot.access import (
     IssueTokens,
     LoginUnavailable,
     StoredCredentials,
+    basic_challenge,
     parse_scopes,
 )
-from entrepot.http.errors import GrantTypeUnsupported, in_oauth
+from entrepot.http.errors import GrantTypeUnsupported, in_oauth, with_headers
 from entrepot.http.observation import observation_of
 from entrepot.http.tokens.answers import post_answer
 from entrepot.http.tokens.forms import Form, read_form
@@ -46,11 +47,14 @@ class PostToken:
     external: ExternalLogins
     devices: DeviceLogins | None
     issue: IssueTokens
+    service: str
 
     async def __call__(self, request: Request) -> Response:
         """Answer with the token; raises whatever is wrong, to be answered in OAuth's form."""
         try:
             return await self._answer(request)
+        except Unauthorized as refusal:
+            raise in_oauth(with_headers(refusal, {"WWW-Authenticate": basic_challenge(self.service)})) from None
         except RegistryError as error:
             raise in_oauth(error) from error.__cause__
 

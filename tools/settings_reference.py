@@ -158,7 +158,7 @@ _CHINESE_SENTENCES: Final = {
     "trusted_proxies": "受信任的代理所在的网络;只采信它们的 `X-Forwarded-For` 和 `X-Forwarded-Proto`。",
     "admin.password_file": "存放用户 `admin` 密码的文件,每次启动时都会设为该密码;"
     "未指定时,新的镜像仓库在 SQLite 上自动生成密码,在 PostgreSQL 上则必须指定。",
-    "tokens.lifetime": "令牌的有效期;旧客户端把不足一分钟的有效期当作一分钟,会因此多请求一次。",
+    "tokens.lifetime": "令牌的有效期;不足一分钟的值仅供测试,因为客户端会把它当作一分钟。",
     "tokens.refresh_lifetime": "刷新令牌的有效期;客户端凭刷新令牌无需密码即可取得令牌。",
     "tokens.session_lifetime": "浏览器登录状态的有效期。",
     "tokens.rotate_every": "一个密钥签发令牌多久之后由下一个密钥接替。",

@@ -282,7 +282,7 @@ class Tokens(_Section):
         default=timedelta(minutes=5),
         ge=timedelta(seconds=1),
         le=timedelta(hours=24),
-        description="How long a token is valid; old clients take less than a minute for a minute, and ask once more.",
+        description="How long a token is valid; less than a minute is for tests, as clients take it for a minute.",
     )
     refresh_lifetime: Duration = Field(
         default=timedelta(days=30),

@@ -37,6 +37,7 @@ from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
 from entrepot.http.login import Login
+from entrepot.http.loop_watch import watch_loop
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
@@ -116,6 +117,8 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
     metrics = Metrics()
+    watching = asyncio.create_task(watch_loop(metrics), name="watch-loop")
+    stack.push_async_callback(_cancelled, watching)
     checks = {"database": database.ping, "storage": store.probe}
     gauges = gauges_of(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)

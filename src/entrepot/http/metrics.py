@@ -78,6 +78,11 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self._late_loops = Counter(
+            "entrepot_event_loop_late",
+            "Times that the event loop of a process came back more than 100 ms late.",
+            registry=registry,
+        )
         self._store_errors = Counter(
             "entrepot_store_errors",
             "Requests that failed because storage or database was full, damaged or away.",
@@ -113,6 +118,10 @@ class Metrics:
             self._refused_logins.labels(str(reason)).inc()
         if isinstance(error, StorageFull | Unavailable | ContentDamaged):
             self._store_errors.labels(type(error).__name__).inc()
+
+    def loop_was_late(self) -> None:
+        """Count that requests had to wait for the event loop."""
+        self._late_loops.inc()
 
     def exposition(self, readings: Iterable[Reading]) -> bytes:
         """Everything in Prometheus' text format, with the gauges that were read for this answer.

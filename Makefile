@@ -19,7 +19,7 @@ SERVER := $(VENV)/.server
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-faults \
+.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-access test-faults \
 	test-collection crashes soak conformance clients bench-quick bench-smoke lock clean
 
 help: ## list these commands
@@ -45,6 +45,9 @@ test-contract: $(DEV) tools ## every storage and database back end against its c
 
 test-http: $(DEV) ## each endpoint, each error over the wire
 	$(PYTEST) tests/http
+
+test-access: $(DEV) tools ## logins at a certified OpenID provider and an LDAP directory, and the attacks on them
+	$(PYTEST) tests/access
 
 test-collection: $(DEV) tools ## the collection: its promises against a model, a short soak on both databases
 	$(PYTEST) $(PARALLEL) tests/collection

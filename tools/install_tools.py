@@ -1,4 +1,4 @@
-"""Install what the tests need beyond Python packages: Debian packages, Go commands, the files of a test image.
+"""Install what the tests need beyond Python packages: Debian packages, Go commands, an npm package, files of an image.
 
 What is there already is left alone. Run by `make tools`; the list is tools/tools.toml. Debian packages need root;
 everything else goes to ``$TOOLS_DIR``, or ``.cache/tools`` in the checkout.
@@ -38,6 +38,7 @@ def main() -> int:
         install_debian_packages(wanted["debian"]["programs"])
         fetch_image_packages(wanted["debian"]["image"]["packages"])
         build_go_commands(wanted["go"])
+        install_npm_packages(wanted["npm"]["node"])
     except MissingToolsError as missing:
         print(f"\n{missing}\n`make test-unit` needs none of this.", file=sys.stderr)
         return 1
@@ -183,6 +184,33 @@ def build_go_command(go: Path, module: str, program: Path) -> None:
         run([str(go), "install", module], environment=environment)
         program.parent.mkdir(parents=True, exist_ok=True)
         (Path(workspace) / "bin" / program.name).rename(program)
+
+
+def install_npm_packages(minimum: str) -> None:
+    """Install exactly what tools/npm/package-lock.json names; its scripts are not run."""
+    source, target = CHECKOUT / "tools" / "npm", TOOLS / "npm"
+    lock = "package-lock.json"
+    if (target / lock).is_file() and (target / lock).read_bytes() == (source / lock).read_bytes():
+        return
+    if shutil.which("npm") is None or program_version("node") < numbers(minimum):
+        raise MissingToolsError(
+            f"An OpenID provider of the tests needs Node {minimum} or newer, with npm, on the PATH."
+        )
+    print("Installing npm packages from tools/npm", flush=True)
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix="npm-") as incoming:
+        folder = Path(incoming) / "npm"
+        shutil.copytree(source, folder)
+        run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=str(folder))
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+
+
+def program_version(program: str) -> tuple[int, ...]:
+    """What a program says to ``--version``, as numbers; empty when it is missing."""
+    if shutil.which(program) is None:
+        return ()
+    return numbers(subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout)
 
 
 def run(command: list[str], *, cwd: str | None = None, environment: Mapping[str, str] | None = None) -> None:

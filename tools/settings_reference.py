@@ -35,6 +35,9 @@ class Language:
 _ENGLISH_SECTIONS: Final = {
     "admin": "The first administrator",
     "tokens": "Tokens",
+    "oidc": "Logins by OpenID Connect",
+    "ldap": "Logins by LDAP",
+    "workload": "Logins of jobs and pods",
     "uploads": "Uploads",
     "manifests": "Manifests",
     "lists": "Lists",
@@ -60,6 +63,8 @@ _ENGLISH_UNITS: Final = {
     Form.SIZE: "bytes",
     Form.RATE: "bytes per second",
     Form.NETWORKS: "networks",
+    Form.WORDS: "words",
+    Form.TABLES: "tables",
 }
 
 _ENGLISH_PREAMBLE: Final = """\
@@ -75,9 +80,11 @@ for editors.
 - The file is in TOML: `--config FILE`, else `/etc/entrepot/entrepot.toml` if it is there. A key with a dot stands in a
   table: `uploads.lease` is `lease` in `[uploads]`.
 - A variable's name is `ENTREPOT_` and the key in capitals, with two underscores for the dot. Lists are separated by
-  commas; an empty variable takes away a value that may be absent. Unknown `ENTREPOT_` variables are refused, but those
-  of the client (`ENTREPOT_CLIENT_…`) and those that Kubernetes makes for services are left alone.
-- A value that may hold a secret can also lie in a file, whose path the variable with `_FILE` at its end gives.
+  commas, lists of tables are written in JSON; an empty variable takes away a value that may be absent. Unknown
+  `ENTREPOT_` variables are refused, but those of the client (`ENTREPOT_CLIENT_…`) and those that Kubernetes makes for
+  services are left alone.
+- A value that may hold a secret can also lie in a file, whose path the variable with `_FILE` at its end gives, or the
+  key with `_file` at its end.
 - Durations are written `"250ms"`, `"30s"`, `"5m"`, `"1h30m"`, `"7d"`; sizes `"512B"`, `"32KiB"` (1024), `"1GB"`
   (1000³), or as a number of bytes. Paths that are not absolute begin at the working directory.
 - What cannot be used is said in one line per setting, with where it came from, and exit code 2.
@@ -94,9 +101,10 @@ _CHINESE_PREAMBLE: Final = """\
 
 - 设置文件为 TOML 格式:由 `--config FILE` 指定;未指定时,若 `/etc/entrepot/entrepot.toml` 存在则读取它。
   带点的键写在表中:`uploads.lease` 即 `[uploads]` 里的 `lease`。
-- 环境变量名为 `ENTREPOT_` 加大写的键,点写作两个下划线。列表用逗号分隔;对可以没有值的设置,空变量表示取消其值。
+- 环境变量名为 `ENTREPOT_` 加大写的键,点写作两个下划线。列表用逗号分隔,表的列表写作 JSON;
+  对可以没有值的设置,空变量表示取消其值。
   未知的 `ENTREPOT_` 变量会被拒绝;客户端的变量(`ENTREPOT_CLIENT_…`)和 Kubernetes 为服务生成的变量不受影响。
-- 可能含有机密的值也可以放在文件里,由以 `_FILE` 结尾的变量给出该文件的路径。
+- 可能含有机密的值也可以放在文件里,由以 `_FILE` 结尾的变量或以 `_file` 结尾的键给出该文件的路径。
 - 时长写作 `"250ms"`、`"30s"`、`"5m"`、`"1h30m"`、`"7d"`;大小写作 `"512B"`、`"32KiB"`(1024)、`"1GB"`(1000³),
   或直接写字节数。相对路径以工作目录为起点。
 - 无法使用的设置每项报告一行,并注明来源,退出码为 2。
@@ -105,6 +113,9 @@ _CHINESE_PREAMBLE: Final = """\
 _CHINESE_SECTIONS: Final = {
     "admin": "首个管理员",
     "tokens": "令牌",
+    "oidc": "OpenID Connect 登录",
+    "ldap": "LDAP 登录",
+    "workload": "任务与 Pod 的登录",
     "uploads": "上传",
     "manifests": "清单",
     "lists": "列表",
@@ -130,6 +141,8 @@ _CHINESE_UNITS: Final = {
     Form.SIZE: "字节",
     Form.RATE: "字节每秒",
     Form.NETWORKS: "网络",
+    Form.WORDS: "词列表",
+    Form.TABLES: "表的列表",
 }
 
 _CHINESE_SENTENCES: Final = {
@@ -145,8 +158,35 @@ _CHINESE_SENTENCES: Final = {
     "trusted_proxies": "受信任的代理所在的网络;只采信它们的 `X-Forwarded-For` 和 `X-Forwarded-Proto`。",
     "admin.password_file": "存放用户 `admin` 密码的文件,每次启动时都会设为该密码;"
     "未指定时,新的镜像仓库在 SQLite 上自动生成密码,在 PostgreSQL 上则必须指定。",
-    "tokens.lifetime": "令牌的有效期。",
+    "tokens.lifetime": "令牌的有效期;不足一分钟的值仅供测试,因为客户端会把它当作一分钟。",
+    "tokens.refresh_lifetime": "刷新令牌的有效期;客户端凭刷新令牌无需密码即可取得令牌。",
+    "tokens.session_lifetime": "浏览器登录状态的有效期。",
+    "tokens.rotate_every": "一个密钥签发令牌多久之后由下一个密钥接替。",
     "tokens.key_file": "用于加密数据库中令牌签名密钥的密钥文件;未指定时签名密钥以明文保存。",
+    "oidc.issuer": "供用户登录的 OpenID 提供方,与其自称完全一致,例如 `https://login.example.com/realms/main`。",
+    "oidc.client_id": "本镜像仓库在该提供方的客户端。",
+    "oidc.client_secret": "该客户端的密钥;公共客户端没有密钥。",
+    "oidc.scopes": "请求的范围;其中必须有 `openid`。",
+    "oidc.username_claim": "含有登录者名称的声明。",
+    "oidc.groups_claim": "含有其所属组名称的声明;没有该声明则不属于任何组。",
+    "oidc.admin_group": "该提供方中的一个组,其成员是本镜像仓库的管理员。",
+    "oidc.ca_file": "PEM 格式的证书颁发机构文件;验证该提供方时只信任它们。",
+    "oidc.allow_http": "是否允许不经 TLS 访问本机以外的提供方。",
+    "ldap.url": "用于验证密码的目录:`ldaps://HOST[:PORT]` 或 `ldap://HOST[:PORT]`。",
+    "ldap.start_tls": "`ldap://` 是否先进行 StartTLS;否则密码以明文传输。",
+    "ldap.ca_file": "PEM 格式的证书颁发机构文件;验证该目录时只信任它们。",
+    "ldap.bind_dn": "执行搜索的账户,例如 `cn=registry,dc=example,dc=com`;未设置时匿名搜索。",
+    "ldap.bind_password": "`ldap.bind_dn` 的密码。",
+    "ldap.base_dn": "在哪个条目之下查找用户。",
+    "ldap.user_filter": "如何查找用户;`{username}` 处填入用户名。",
+    "ldap.name_attribute": "含有用户名称的属性;Active Directory 中为 `sAMAccountName`。",
+    "ldap.group_base_dn": "哪个条目之下的组有效;未设置时为 `ldap.base_dn` 之下。",
+    "ldap.group_filter": "如何查找 `{dn}` 或 `{username}` 的组,例如 `(member={dn})`;未设置时采用 `memberOf`。",
+    "ldap.group_attribute": "含有组名称的属性;`dn` 表示完整的可分辨名称。",
+    "ldap.admin_group": "该目录中的一个组,其成员是本镜像仓库的管理员。",
+    "ldap.timeout": "目录处理一次登录最多可用多长时间。",
+    "workload.issuers": "信任哪些颁发者的令牌:`issuer`、令牌必须面向的 `audience`,"
+    "以及需要时存放其密钥的 `jwks_file` 和存放其证书颁发机构的 `ca_file`。",
     "uploads.session_lifetime": "上传会话在最后一次写入之后还能继续多久。",
     "uploads.lease": "没有被任何清单或标签引用的内容保留多久;应长于推送整个镜像的最长时间。",
     "uploads.checkpoint_bytes": "请求体每到达多少字节就持久化一次,使上传可以从该处继续。",

@@ -40,7 +40,8 @@ class Watch:
         """All so far that were answered and logged."""
         lines = self._registry.log()[self._begin :].splitlines()
         entries = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}"))
-        return [_request(entry) for entry in entries if entry.get("repository") == self._repository]
+        answered = (entry for entry in entries if "method" in entry)
+        return [_request(entry) for entry in answered if entry.get("repository") == self._repository]
 
     def count(self, method: str, route: str, status: int) -> int:
         """How many requests were answered like this."""

@@ -20,7 +20,7 @@ from clients.engine import Docker
 from clients.image import Layout
 from clients.podman import Podman
 from clients.sandbox import TLS_NAME, Sandbox
-from clients.tls import Certificates, make_certificates
+from harness.certificates import Certificates, make_certificates
 from harness.programs import CHECKOUT, find_program, run_program, tools_folder
 from harness.registry import ADMIN, LiveRegistry, running_registry
 

@@ -26,7 +26,7 @@ MEBIBYTE = 1024**2
 HOLD_SECONDS_AT_MOST = 60.0
 ROUNDS = 3
 
-# The shortest that can be set, and what is allowed for clocks that differ (access/tokens.py).
+# The shortest that clients take as it is, and what is allowed for clocks that differ (access/tokens.py).
 TOKEN_SECONDS = 60 + 30 + 1
 
 

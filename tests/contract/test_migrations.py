@@ -141,7 +141,7 @@ async def test_the_fixed_rows_are_there(new_database: NewDatabase) -> None:
 
     assert rows[0] == (1, 1, 1)
     assert rows[1] == (DEFAULT_STORE, "default")
-    number, _, name, created_at = rows[2]
+    number, _, name, _, created_at, _ = rows[2]
     assert (number, name) == (EVERY_PROJECT, "*")
     assert abs(datetime.now(UTC) - created_at) < timedelta(hours=1)
     assert second == EVERY_PROJECT + 1

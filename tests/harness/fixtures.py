@@ -7,8 +7,10 @@ from typing import Literal
 
 import pytest
 
+from harness.openid_provider import OpenIdServer, running_openid_provider
 from harness.postgresql import PostgresqlServer, running_postgresql
 from harness.registry import LiveRegistry, running_registry
+from harness.slapd import Slapd, running_slapd
 
 Database = Literal["sqlite", "postgresql"]
 
@@ -47,6 +49,20 @@ class StartRegistry:
 def postgresql() -> Generator[PostgresqlServer, None, None]:
     """A PostgreSQL cluster of this test process, started when the first test asks for it."""
     with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def openid_provider() -> Generator[OpenIdServer, None, None]:
+    """A certified OpenID provider over HTTP on loopback; who stops it or rotates its keys starts another."""
+    with running_openid_provider() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Slapd, None, None]:
+    """An LDAP directory over plain LDAP, StartTLS and TLS; tests add people and groups of their own names."""
+    with running_slapd(tmp_path_factory.mktemp("slapd")) as server:
         yield server
 
 

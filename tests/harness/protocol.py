@@ -117,8 +117,11 @@ class RunningRegistry:
 
 
 @contextlib.contextmanager
-def registry_in(folder: Path, **flags: str) -> Generator[RunningRegistry, None, None]:
-    """Serve a registry whose data lies in ``folder``; ``flags`` are settings, with ``__`` for the dot of a section."""
+def registry_in(folder: Path, tables: str = "", **flags: str) -> Generator[RunningRegistry, None, None]:
+    """Serve a registry whose data lies in ``folder``; ``flags`` are settings, with ``__`` for the dot of a section.
+
+    ``tables`` is what the settings file has, for what flags cannot say.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe(16)
     password_file = folder / "given-password"
@@ -126,7 +129,7 @@ def registry_in(folder: Path, **flags: str) -> Generator[RunningRegistry, None, 
     given = {"data": str(folder / "data"), "admin.password_file": str(password_file)}
     given |= {key.replace("__", "."): value for key, value in flags.items()}
     config = folder / "entrepot.toml"
-    config.write_text("", encoding="utf-8")
+    config.write_text(tables, encoding="utf-8")
     settings = load_settings(given, {}, config).settings
     prepare(settings)
     listeners = [Listener(PUBLIC, "127.0.0.1", 0), Listener(OPERATIONS, "127.0.0.1", 0)]

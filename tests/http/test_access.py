@@ -146,7 +146,7 @@ def test_a_right_that_was_taken_away_is_gone_at_once(tmp_path_factory: pytest.Te
         with registry.client(Authorization=f"Bearer {token}") as client:
             assert client.get(f"{repository.base}/manifests/v1").status_code == 200
             with sqlite3.connect(registry.settings.data / "entrepot.db") as database:
-                database.execute("UPDATE users SET disabled_at = 1")
+                database.execute("UPDATE accounts SET disabled_at = 1")
                 database.execute("UPDATE versions SET access_version = access_version + 1")
             database.close()
 

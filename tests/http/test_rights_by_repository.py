@@ -6,6 +6,7 @@ will, and ask the same endpoints over them.
 
 import re
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -17,14 +18,21 @@ from entrepot.access import (
     AnonymousAccess,
     Authenticator,
     Authorizer,
+    DatabaseProjects,
     DatabaseUsers,
+    ExternalLogins,
+    IssueTokens,
+    KeySet,
+    LiveCredentials,
     Passwords,
     Principal,
     PrincipalKind,
+    RememberedLogins,
     Resource,
     Scope,
     Secret,
     SigningKey,
+    StoredCredentials,
     TokenIssuer,
     TokenVerifier,
 )
@@ -34,12 +42,22 @@ from entrepot.http.distribution import Context, Cursors, Distribution, ListLimit
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
+from entrepot.http.login import Login
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
-from entrepot.http.tokens import GetToken
-from entrepot.metadata import Actor, Database, Transaction, add_user, find_user_by_name, open_database, upgrade
+from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
+from entrepot.metadata import (
+    Actor,
+    Database,
+    Transaction,
+    add_user,
+    find_project_of,
+    find_user_by_name,
+    open_database,
+    upgrade,
+)
 from entrepot.metadata.tables import repositories
 from entrepot.oci import RepositoryName
 from entrepot.settings import load_settings
@@ -68,15 +86,21 @@ class RightsByRepository(Authorizer):
 class House:
     """An application in memory, with tokens for its users."""
 
-    def __init__(self, app: httpx.ASGITransport, issuer: TokenIssuer, database: Database, ids: dict[str, str]) -> None:
+    def __init__(
+        self, app: httpx.ASGITransport, issuer: TokenIssuer, database: Database, ids: dict[str, str], project: str
+    ) -> None:
         self.database = database
         self._app = app
         self._issuer = issuer
         self._ids = ids
+        self._project = project
 
     def client(self, user: str, *scopes: tuple[str, Action]) -> httpx.AsyncClient:
         """A client with a token for exactly these scopes."""
-        granted = [Scope(Resource.repository(RepositoryName(name)), frozenset({action})) for name, action in scopes]
+        granted = [
+            Scope(Resource.repository(RepositoryName(name)), frozenset({action}), self._project)
+            for name, action in scopes
+        ]
         principal = Principal(PrincipalKind.USER, self._ids[user], user)
         token = self._issuer.issue(principal, granted).token.reveal()
         return httpx.AsyncClient(
@@ -107,29 +131,38 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     config = tmp_path / "entrepot.toml"
     config.write_text("", encoding="utf-8")
     settings = load_settings({"data": str(tmp_path)}, {}, config).settings
-    database, passwords, key = open_database(url), Passwords(), SigningKey.generate()
+    database, passwords, keys = open_database(url), Passwords(), KeySet.of(SigningKey.generate())
     users = DatabaseUsers(database)
-    issuer = TokenIssuer(key, issuer=SERVICE, service=SERVICE)
-    authenticator = Authenticator(users, passwords, TokenVerifier([key], issuer=SERVICE, service=SERVICE))
-    authorizer = RightsByRepository(users, AnonymousAccess.NONE)
+    issuer = TokenIssuer(keys, issuer=SERVICE, service=SERVICE)
+    credentials, external = StoredCredentials(database), ExternalLogins(RememberedLogins())
+    tokens = TokenVerifier(keys, issuer=SERVICE, service=SERVICE)
+    authenticator = Authenticator(users, passwords, tokens, credentials, external)
+    authorizer = RightsByRepository(users, DatabaseProjects(database), AnonymousAccess.NONE)
+    issue = IssueTokens(authorizer, issuer, credentials, timedelta(days=30))
     addresses = Addresses(None, "", SERVICE)
     context = Context(
         uses_of(settings, database, MemoryBlobStore()),
-        Door(authenticator, authorizer, addresses),
+        Door(authenticator, authorizer, addresses, LiveCredentials(database)),
         addresses,
         ListLimits(100, 1000),
-        Cursors(key.to_jwk().reveal().encode()),
+        Cursors(keys),
         4 << 20,
     )
     metrics = Metrics()
     site = Site(
         Distribution(context),
-        GetToken(authenticator, authorizer, issuer, SERVICE),
+        TokenEndpoint(
+            GetToken(authenticator, issue, SERVICE),
+            PostToken(authenticator, credentials, external, None, issue, SERVICE),
+        ),
+        KeySetPage(keys),
+        Login(None, None, addresses),
         ops_app(checks={}, metrics=metrics, gauges=[]),
         "",
     )
     app = front(site, limits=Limits(), metrics=metrics, proxies=TrustedProxies())
-    made = House(httpx.ASGITransport(app), issuer, database, await _add_users(database, passwords))
+    project = await database.read(lambda tx: find_project_of(tx, RepositoryName("open")).uid)
+    made = House(httpx.ASGITransport(app), issuer, database, await _add_users(database, passwords), project)
     async with made.user("owner") as owner:
         for name in RIGHTS["owner"]:
             for content in (EMPTY, name.encode()):

@@ -2,8 +2,10 @@
 
 import base64
 
+from entrepot.access.credentials import CredentialKind, looks_like_a_credential
+from entrepot.access.external_logins import ExternalLogins
 from entrepot.access.passwords import Passwords
-from entrepot.access.port import Users
+from entrepot.access.port import Credentials, StoredUser, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
 from entrepot.access.secret import Secret
 from entrepot.access.tokens import TokenVerifier
@@ -12,6 +14,8 @@ from entrepot.oci import Unauthorized
 AUTHORIZATION_CHARACTERS_AT_MOST = 32 * 1024
 USER_NAME_CHARACTERS_AT_MOST = 255
 
+ANY_NAME = "_token"
+
 _ANYONE = Caller(ANONYMOUS, None)
 
 
@@ -19,16 +23,27 @@ class Authenticator:
     """Checks credentials. Whatever is wrong with them is Unauthorized with a ``reason``; errors of the users propagate.
 
     The reasons are ``malformed``, ``scheme``, ``credentials`` (alike for a wrong password, an unknown user and a
-    disabled one, in time too) and those of ``TokenVerifier.verify``.
+    disabled one, in time too), those of ``TokenVerifier.verify``, ``StoredCredentials.identify`` and providers.
     """
 
-    def __init__(self, users: Users, passwords: Passwords, tokens: TokenVerifier) -> None:
+    def __init__(
+        self,
+        users: Users,
+        passwords: Passwords,
+        tokens: TokenVerifier,
+        credentials: Credentials,
+        external: ExternalLogins,
+    ) -> None:
         self._users = users
         self._passwords = passwords
         self._tokens = tokens
+        self._credentials = credentials
+        self._external = external
 
-    async def authenticate(self, authorization: str | None) -> Caller:
+    async def authenticate(self, authorization: str | None, *, expired_too: bool = False) -> Caller:
         """The caller that the header's value stands for; without a header, the anonymous one.
+
+        With ``expired_too`` a token may be over, and the caller says so.
 
         Raises Unauthorized, TooManyRequests when too many passwords wait to be verified, Unavailable.
         """
@@ -39,7 +54,7 @@ class Authenticator:
         scheme, _, credentials = authorization.strip(" \t").partition(" ")
         match scheme.lower():
             case "bearer":
-                return await self.bearer(credentials.lstrip(" "))
+                return await self.bearer(credentials.lstrip(" "), expired_too=expired_too)
             case "basic":
                 return await self.basic(credentials.lstrip(" "))
             case _:
@@ -53,14 +68,52 @@ class Authenticator:
         name, password = _user_and_password(credentials)
         if not name and not password:
             return _ANYONE
-        user = await self._users.find_by_name(name) if _may_be_a_name(name) else None
-        if not await self._passwords.verify(name, user, password) or user is None:
-            raise Unauthorized(reason="credentials")
-        return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
+        return await self.password(name, password)
 
-    async def bearer(self, token: str) -> Caller:
+    async def password(self, name: str, password: Secret) -> Caller:
+        """The caller with this name and this password, or what stands for one.
+
+        A credential of ours, or a token of an issuer, comes with the account's name or ``_token``. A name that the
+        database has as a user is never asked for in the directory. Raises like ``authenticate``, ProviderUnavailable
+        for those whom only a provider knows.
+        """
+        if looks_like_a_credential(password):
+            return await self._stored(name, password)
+        if self._external.knows(password):
+            robot = None if name == ANY_NAME else name
+            return _named(Caller(await self._external.by_token(password, robot), None), name)
+        user = await self._users.find_by_name(name) if _may_be_a_name(name) else None
+        if user is not None and user.password_hash is not None:
+            if not await self._passwords.verify(name, user, password):
+                raise Unauthorized(reason="credentials")
+            return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
+        return await self._outside(name, user, password)
+
+    async def _stored(self, name: str, password: Secret) -> Caller:
+        caller = await self._credentials.identify(password, CredentialKind.TOKEN, CredentialKind.SECRET)
+        return _named(caller, name)
+
+    async def _outside(self, name: str, user: StoredUser | None, password: Secret) -> Caller:
+        """Somebody whom the directory knows; for who is not there, the database's hash is computed all the same."""
+        if not self._external.has_directory or not _may_be_a_name(name):
+            await self._passwords.verify(name, user, password)
+            raise Unauthorized(reason="credentials")
+        found = await self._external.by_password(name, password)
+        if found is None:
+            await self._passwords.verify(name, None, password)
+            raise Unauthorized(reason="credentials")
+        return Caller(found, None)
+
+    async def bearer(self, token: str, *, expired_too: bool = False) -> Caller:
         """The caller whom the token that follows the word ``Bearer`` was issued to; raises Unauthorized."""
-        return self._tokens.verify(token)
+        return await self._tokens.verify(token, expired_too=expired_too)
+
+
+def _named(caller: Caller, name: str) -> Caller:
+    """The caller, if it is the one whom the name names; raises Unauthorized."""
+    if name not in {ANY_NAME, caller.principal.name}:
+        raise Unauthorized(reason="credentials")
+    return caller
 
 
 def _user_and_password(credentials: str) -> tuple[str, Secret]:

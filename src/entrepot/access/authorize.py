@@ -1,14 +1,16 @@
 """Whether a caller may: what its token carries, and what its principal may do at this moment."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from entrepot.access.decide import AnonymousAccess, Rules, decide
 from entrepot.access.lru import Recent
-from entrepot.access.port import Users
+from entrepot.access.port import Projects, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
 from entrepot.access.rights import Action, Resource
 from entrepot.access.scopes import Scope
 
+REPOSITORIES_AT_MOST = 4096  # repositories whose project a process remembers
 PRINCIPALS_AT_MOST = 4096  # principals whose state a process remembers; a few hundred bytes each
 
 
@@ -21,17 +23,33 @@ class Authorizer:
     """
 
     def __init__(
-        self, users: Users, anonymous: AnonymousAccess, *, principals_at_most: int = PRINCIPALS_AT_MOST
+        self,
+        users: Users,
+        projects: Projects,
+        anonymous: AnonymousAccess,
+        *,
+        principals_at_most: int = PRINCIPALS_AT_MOST,
     ) -> None:
         self._users = users
+        self._projects = projects
+        self._project_uids: Recent[str, tuple[int, str]] = Recent(REPOSITORIES_AT_MOST)
         self._rules = Rules(anonymous)
         self._states: Recent[str, tuple[int, Principal | None]] = Recent(principals_at_most)
 
     async def allows(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
         """Whether this request may: its token carries the action and its principal has the right."""
-        if not caller.carries(action, resource):
+        if not await self.carries(caller, action, resource, access_version):
             return False
         return await self.principal_allows(caller.principal, action, resource, access_version)
+
+    async def carries(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
+        """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are.
+
+        A token was granted for the repository in its project: where that is another one now, it carries nothing.
+        """
+        if caller.granted is None:
+            return True
+        return caller.carries(action, resource, await self._project_of(resource, access_version))
 
     async def principal_allows(
         self, principal: Principal, action: Action, resource: Resource, access_version: int
@@ -48,11 +66,29 @@ class Authorizer:
         current = await self._load(principal)
         if current is None:
             return ()
-        return tuple(
-            Scope(scope.resource, allowed)
+        allowed = [
+            Scope(
+                scope.resource, frozenset(a for a in scope.actions if decide(current, a, scope.resource, self._rules))
+            )
             for scope in scopes
-            if (allowed := frozenset(a for a in scope.actions if decide(current, a, scope.resource, self._rules)))
+        ]
+        granted = [scope for scope in allowed if scope.actions]
+        projects = await self._projects.uids_of([s.resource.name for s in granted if s.resource.is_repository])
+        return tuple(
+            replace(scope, project=projects.get(scope.resource.name, "") if scope.resource.is_repository else "")
+            for scope in granted
         )
+
+    async def _project_of(self, resource: Resource, access_version: int) -> str:
+        """The project of a repository as it is at ``access_version``."""
+        if not resource.is_repository:
+            return ""
+        known = self._project_uids.get(resource.name)
+        if known is not None and known[0] == access_version:
+            return known[1]
+        uid = (await self._projects.uids_of([resource.name]))[resource.name]
+        self._project_uids.put(resource.name, (access_version, uid))
+        return uid
 
     async def _current(self, principal: Principal, access_version: int) -> Principal | None:
         """The principal as it is at ``access_version``, None if it is gone or disabled."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
+import os
 import secrets
 import threading
 import time
@@ -22,6 +24,7 @@ from entrepot.access.secret import Secret
 from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
 
 PASSWORD_BYTES_AT_MOST = 4096  # what is hashed is bounded; a key file given as the password fits
+NICENESS = 10  # of the threads that hash; a tenth of the share of a thread that serves
 THREADS = 2  # each verification takes the memory of the parameters, 64 MiB by RFC 9106
 WAITING_AT_MOST = 64  # at about 100 ms each and two at once, the last one waits for three seconds
 VERIFIED_FOR = timedelta(minutes=5)  # how long a verified password is not hashed again
@@ -59,7 +62,9 @@ class Passwords:
         clock: Clock = time.monotonic,
     ) -> None:
         self._hasher = PasswordHasher.from_parameters(parameters)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="entrepot-passwords")
+        self._executor = ThreadPoolExecutor(
+            threads, thread_name_prefix="entrepot-passwords", initializer=_yield_to_others
+        )
         self._in_hand_at_most = threads + waiting_at_most
         self._in_hand = 0
         self._in_hand_lock = threading.Lock()  # futures end in the executor's threads
@@ -154,6 +159,12 @@ class Passwords:
         except VerificationError:
             raise Unavailable(reason="password-hashing") from None
         return genuine
+
+
+def _yield_to_others() -> None:
+    """Let the event loop go first: hashing keeps every core busy. Argon2's own threads inherit it on Linux."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _encoded(password: Secret) -> bytes | None:

@@ -1,8 +1,12 @@
-"""What access needs from outside: the users, and the time."""
+"""What access needs from outside: users, projects, credentials, and the time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
+
+from entrepot.access.credentials import CredentialKind
+from entrepot.access.principals import Caller
+from entrepot.access.secret import Secret
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since some epoch; the one of Unix where a token's times are meant."""
@@ -28,4 +32,20 @@ class Users(Protocol):
 
     async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  as the field
         """The user with this opaque id at this moment, disabled or not."""
+        ...
+
+
+class Projects(Protocol):
+    """Which project has which repository, read afresh at each call; whatever fails there must raise."""
+
+    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """The uids of the projects to which repositories of these names belong, whether or not they exist."""
+        ...
+
+
+class Credentials(Protocol):
+    """The credentials that are stored, read afresh at each call; whatever fails there must raise."""
+
+    async def identify(self, text: Secret, *kinds: CredentialKind) -> Caller:
+        """Whose credential of one of these kinds a text is; raises Unauthorized."""
         ...

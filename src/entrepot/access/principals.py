@@ -11,6 +11,7 @@ class PrincipalKind(StrEnum):
 
     ANONYMOUS = "anonymous"
     USER = "user"
+    ROBOT = "robot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,18 @@ class Caller:
     """A principal as it came with one request.
 
     ``granted`` is what its token carries, and None when the credentials themselves were sent (or none at all): then
-    every right of the principal counts.
+    every right of the principal counts. ``credential`` is the uid of the stored credential behind it all, empty for a
+    password. ``is_expired`` marks a token whose time is over, which counts where an upload session stands for it.
     """
 
     principal: Principal
     granted: frozenset[Grant] | None
+    credential: str = ""
+    is_expired: bool = False
 
-    def carries(self, action: Action, resource: Resource) -> bool:
-        """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are."""
-        return self.granted is None or Grant(resource, action) in self.granted
+    def carries(self, action: Action, resource: Resource, project: str = "") -> bool:
+        """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are.
+
+        ``project`` is the uid of the project in which the repository lies now.
+        """
+        return self.granted is None or Grant(resource, action, project) in self.granted

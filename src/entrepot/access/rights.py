@@ -37,6 +37,11 @@ class Resource:
         return cls(ResourceKind.REPOSITORY, name.text)
 
     @property
+    def is_repository(self) -> bool:
+        """Whether it is a repository, and no part of the registry itself."""
+        return self.kind is ResourceKind.REPOSITORY
+
+    @property
     def actions(self) -> frozenset[Action]:
         """Every action that there is on this resource; none for a part of the registry that does not exist."""
         if self.kind is ResourceKind.REPOSITORY:
@@ -56,7 +61,12 @@ _REGISTRY_ACTIONS = {CATALOG.name: frozenset({Action.CATALOG}), METRICS.name: fr
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One action on one resource that a token carries."""
+    """One action on one resource that a token carries.
+
+    ``project`` is the uid of the project in which the repository lay when it was granted: a project that was made anew
+    under the same name is another one. It is empty for parts of the registry itself.
+    """
 
     resource: Resource
     action: Action
+    project: str = ""

@@ -23,10 +23,14 @@ _EVERY_ACTION = "*"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Actions on one resource; ``str`` writes it as ``type:name:action,action``."""
+    """Actions on one resource; ``str`` writes it as ``type:name:action,action``.
+
+    ``project`` is that of a Grant in what was granted, and empty in what is asked for.
+    """
 
     resource: Resource
     actions: frozenset[Action]
+    project: str = ""
 
     @override
     def __str__(self) -> str:
@@ -42,7 +46,7 @@ class Scope:
     @property
     def grants(self) -> frozenset[Grant]:
         """The same, one by one."""
-        return frozenset(Grant(self.resource, action) for action in self.actions)
+        return frozenset(Grant(self.resource, action, self.project) for action in self.actions)
 
 
 def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:

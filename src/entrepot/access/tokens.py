@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,17 +13,17 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.util import urlsafe_b64decode
 
+from entrepot.access.key_set import KeySet
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock
 from entrepot.access.principals import Caller, Principal, PrincipalKind
 from entrepot.access.rights import Grant
 from entrepot.access.scopes import Scope, scope_of
 from entrepot.access.secret import Secret
-from entrepot.access.signing_key import SigningKey
 from entrepot.oci import Unauthorized
 
 LIFETIME = timedelta(minutes=5)
-SKEW_SECONDS_AT_MOST = 30  # between the clocks of replicas
+SKEW_AT_MOST = timedelta(seconds=30)  # between the clocks of replicas
 TOKEN_CHARACTERS_AT_MOST = 24 * 1024  # the longest that the caps on scopes let happen, and below a header's 32 KiB
 VERIFIED_AT_MOST = 4096  # verified tokens that a process remembers
 
@@ -48,22 +48,22 @@ class TokenIssuer:
 
     def __init__(
         self,
-        key: SigningKey,
+        keys: KeySet,
         *,
         issuer: str,
         service: str,
         lifetime: timedelta = LIFETIME,
         clock: Clock = time.time,
     ) -> None:
-        self._key = key
+        self._keys = keys
         self._issuer = issuer
         self._service = service
         self._lifetime = timedelta(seconds=int(lifetime.total_seconds()))
         self._clock = clock
 
-    def issue(self, principal: Principal, scopes: Iterable[Scope]) -> IssuedToken:
-        """Sign a token that carries ``scopes`` for ``principal``."""
-        now = int(self._clock())
+    def issue(self, principal: Principal, scopes: Iterable[Scope], *, credential: str = "") -> IssuedToken:
+        """Sign a token that carries ``scopes`` for ``principal``, who showed the ``credential`` of this uid."""
+        now, key = int(self._clock()), self._keys.signing
         claims = {
             "iss": self._issuer,
             "sub": principal.id,
@@ -74,21 +74,20 @@ class TokenIssuer:
             "jti": secrets.token_urlsafe(16),
             "kind": principal.kind.value,
             "name": principal.name,
-            "access": [
-                {"type": scope.resource.kind.value, "name": scope.resource.name, "actions": list(scope.action_names)}
-                for scope in scopes
-            ],
+            "cid": credential,
+            "access": [_entry(scope) for scope in scopes],
         }
-        header = {"alg": _ALGORITHM, "kid": self._key.kid, "typ": _TYPE}
+        header = {"alg": _ALGORITHM, "kid": key.kid, "typ": _TYPE}
         payload = json.dumps(claims, separators=(",", ":")).encode()
-        token = jws.serialize_compact(header, payload, self._key.private, registry=_REGISTRY)
+        token = jws.serialize_compact(header, payload, key.private, registry=_REGISTRY)
         return IssuedToken(Secret(token), datetime.fromtimestamp(now, UTC), self._lifetime)
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """A token whose signature and claims were found good, with the time that it is good for."""
+    """A token whose signature and claims were found good, with the key and the time that it is good for."""
 
+    kid: str
     caller: Caller
     not_before: int
     expires: int
@@ -97,69 +96,76 @@ class _Verified:
 class TokenVerifier:
     """Turns tokens of this registry back into callers.
 
-    Only the keys that it was given count, found by ``kid``, and only Ed25519; a header with anything else in it
-    (``jwk``, ``jku``, ``x5u``, ``crit`` …) is refused. A verified token is remembered by its hash until it expires.
+    Only keys of the set count, found by ``kid``, and only Ed25519; a header with anything else in it (``jwk``, ``jku``,
+    ``x5u``, ``crit`` …) is refused. A verified token is remembered by its hash until it expires. Clocks may differ by
+    ``skew``.
     """
 
     def __init__(
         self,
-        keys: Iterable[SigningKey],
+        keys: KeySet,
         *,
         issuer: str,
         service: str,
+        skew: timedelta = SKEW_AT_MOST,
         clock: Clock = time.time,
         verified_at_most: int = VERIFIED_AT_MOST,
     ) -> None:
-        self._keys = {key.kid: key.public for key in keys}
+        self._keys = keys
+        self._skew = skew.total_seconds()
         self._issuer = issuer
         self._service = service
         self._clock = clock
         self._verified: Recent[bytes, _Verified] = Recent(verified_at_most)
 
-    def verify(self, token: str) -> Caller:
-        """The caller that ``token`` stands for.
+    async def verify(self, token: str, *, expired_too: bool = False) -> Caller:
+        """The caller that ``token`` stands for; with ``expired_too`` it may be over, and the caller says so.
 
-        Raises Unauthorized; ``reason`` is one of ``malformed``, ``algorithm``, ``key``, ``signature``, ``claims``,
-        ``issuer``, ``audience``, ``not-yet-valid`` and ``expired``.
+        Raises Unauthorized, where ``reason`` is one of ``malformed``, ``algorithm``, ``key``, ``signature``,
+        ``claims``, ``issuer``, ``audience``, ``not-yet-valid`` and ``expired``; Unavailable when a new key is looked
+        for.
         """
         if len(token) > TOKEN_CHARACTERS_AT_MOST or not token.isascii():
             raise Unauthorized(reason="malformed")
         content = token.encode("ascii")
         address = hashlib.sha256(content).digest()
-        verified = self._verified.get(address)
-        known = verified is not None
-        if verified is None:
-            verified = self._read(self._open(content))
-        try:
-            self._check_time(verified)
-        except Unauthorized:
+        known = self._verified.get(address)
+        if known is not None and self._keys.find(known.kid) is None:
+            known = None
             self._verified.drop(address)
-            raise
-        if not known:
+        verified = known or self._read(*await self._open(content))
+        now = self._clock()
+        is_over = now >= verified.expires + self._skew
+        if is_over or now < verified.not_before - self._skew:
+            self._verified.drop(address)
+            if is_over and expired_too:
+                return replace(verified.caller, is_expired=True)
+            raise Unauthorized(reason="expired" if is_over else "not-yet-valid")
+        if known is None:
             self._verified.put(address, verified)
         return verified.caller
 
-    def _open(self, content: bytes) -> bytes:
-        """Check header and signature; the payload."""
+    async def _open(self, content: bytes) -> tuple[str, bytes]:
+        """Check header and signature; the key's id and the payload."""
         header = _read_header(content)
         if header.get("alg") != _ALGORITHM:
             raise Unauthorized(reason="algorithm")
         if header.keys() != {"alg", "kid", "typ"} or header["typ"] != _TYPE:
             raise Unauthorized(reason="malformed")
         kid = header["kid"]
-        key = self._keys.get(kid) if isinstance(kid, str) else None
+        key = await self._keys.find_or_read(kid) if isinstance(kid, str) else None
         if key is None:
             raise Unauthorized(reason="key")
         try:
             opened = jws.extract_compact(content, registry=_REGISTRY)
-            genuine = jws.validate_compact(opened, key, registry=_REGISTRY)
+            genuine = jws.validate_compact(opened, key.public, registry=_REGISTRY)
         except (JoseError, ValueError):
             raise Unauthorized(reason="malformed") from None
         if not genuine or opened.payload is None:
             raise Unauthorized(reason="signature")
-        return opened.payload
+        return key.kid, opened.payload
 
-    def _read(self, payload: bytes) -> _Verified:
+    def _read(self, kid: str, payload: bytes) -> _Verified:
         """Check every claim but the time."""
         try:
             claims = json.loads(payload)
@@ -181,14 +187,18 @@ class TokenVerifier:
             raise Unauthorized(reason="issuer")
         if service != self._service:
             raise Unauthorized(reason="audience")
-        return _Verified(Caller(Principal(kind, subject, name), _grants(claims)), not_before, expires)
+        caller = Caller(Principal(kind, subject, name), _grants(claims), _text(claims, "cid"))
+        return _Verified(kid, caller, not_before, expires)
 
-    def _check_time(self, verified: _Verified) -> None:
-        now = self._clock()
-        if now < verified.not_before - SKEW_SECONDS_AT_MOST:
-            raise Unauthorized(reason="not-yet-valid")
-        if now >= verified.expires + SKEW_SECONDS_AT_MOST:
-            raise Unauthorized(reason="expired")
+
+def _entry(scope: Scope) -> dict[str, Any]:
+    """An entry of the ``access`` claim; ``project`` is this registry's own."""
+    return {
+        "type": scope.resource.kind.value,
+        "name": scope.resource.name,
+        "actions": list(scope.action_names),
+        "project": scope.project,
+    }
 
 
 def _read_header(content: bytes) -> dict[str, Any]:
@@ -231,5 +241,5 @@ def _grants(claims: Mapping[str, Any]) -> frozenset[Grant]:
         words = [word for word in entry["actions"] if isinstance(word, str)]
         scope = scope_of(_text(entry, "type"), _text(entry, "name"), words)
         if scope is not None:
-            grants |= scope.grants
+            grants |= replace(scope, project=_text(entry, "project")).grants
     return frozenset(grants)

@@ -3,6 +3,7 @@
 from entrepot.compose.collection import Collection, collection_of, opened_collection, policy_of
 from entrepot.compose.ports import OpenPorts, open_ports
 from entrepot.compose.preparing import Prepared, prepare
+from entrepot.compose.providers import Providers, providers_of
 from entrepot.compose.serving import OPERATIONS, PUBLIC, AppFactory, limits_of
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import WorkerProcess, job_kinds, queue_of, run_worker
@@ -14,6 +15,7 @@ __all__ = [
     "Collection",
     "OpenPorts",
     "Prepared",
+    "Providers",
     "WorkerProcess",
     "collection_of",
     "job_kinds",
@@ -22,6 +24,7 @@ __all__ = [
     "opened_collection",
     "policy_of",
     "prepare",
+    "providers_of",
     "queue_of",
     "run_worker",
     "uses_of",

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeAlias
 
+from entrepot.access import SKEW_AT_MOST, Keyring
 from entrepot.metadata import (
     Database,
     open_database,
@@ -40,6 +41,15 @@ def make_store_directory(settings: Settings) -> None:
 def store_directory(settings: Settings) -> Path:
     """Where the objects lie."""
     return settings.data / "store"
+
+
+def keyring_of(settings: Settings, database: Database) -> Keyring:
+    """The keys that sign tokens; a retired one counts as long as an upload session may stand for its token.
+
+    Reads the key file; raises OSError.
+    """
+    lasting = max(settings.tokens.lifetime, settings.uploads.session_lifetime)
+    return Keyring(database, key_file(settings), lasting + SKEW_AT_MOST)
 
 
 def key_file(settings: Settings) -> bytes | None:

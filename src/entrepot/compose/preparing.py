@@ -8,9 +8,8 @@ from pathlib import Path
 from entrepot.access import (
     Passwords,
     ensure_admin,
-    load_signing_keys,
 )
-from entrepot.compose.ports import key_file, make_store_directory, store_directory
+from entrepot.compose.ports import keyring_of, make_store_directory, store_directory
 from entrepot.jobs import ScheduleInvalid, next_run
 from entrepot.metadata import (
     has_blob_objects,
@@ -56,7 +55,7 @@ async def _prepare(settings: Settings) -> Prepared:
         mark(store_directory(settings), objects_on_record=await database.read(has_blob_objects))
         made_at = None if settings.database.sqlite_file is None else settings.data / "admin-password"
         found = await ensure_admin(database, passwords, settings.admin.password_file, made_at)
-        await load_signing_keys(database, key_file(settings))
+        await keyring_of(settings, database).load()
     finally:
         await database.close()
         passwords.close()

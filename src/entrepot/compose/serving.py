@@ -11,18 +11,23 @@ from starlette.types import ASGIApp
 
 from entrepot.access import (
     METRICS,
+    SKEW_AT_MOST,
     Action,
     AnonymousAccess,
     Authenticator,
     Authorizer,
+    DatabaseProjects,
     DatabaseUsers,
+    IssueTokens,
+    LiveCredentials,
     Passwords,
+    StoredCredentials,
     TokenIssuer,
     TokenVerifier,
-    load_signing_keys,
 )
 from entrepot.compose.gauges import gauges_of
-from entrepot.compose.ports import OpenPorts, key_file, open_ports
+from entrepot.compose.logins import logins_of
+from entrepot.compose.ports import OpenPorts, keyring_of, open_ports
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import job_kinds
 from entrepot.http.addresses import Addresses
@@ -31,11 +36,13 @@ from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
+from entrepot.http.login import Login
+from entrepot.http.loop_watch import watch_loop
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
-from entrepot.http.tokens import GetToken
+from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
 from entrepot.metadata import (
     Database,
 )
@@ -87,14 +94,20 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     passwords = Passwords()
     stack.callback(passwords.close)
 
-    keys = await load_signing_keys(database, key_file(settings))
+    keys = await keyring_of(settings, database).open()
+    reading = asyncio.create_task(keys.keep_reading(), name="read-signing-keys")
+    stack.push_async_callback(_cancelled, reading)
     users = DatabaseUsers(database)
-    issuer = TokenIssuer(keys[0], issuer=settings.service, service=settings.service, lifetime=settings.tokens.lifetime)
-    verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service)
-    authenticator = Authenticator(users, passwords, verifier)
-    authorizer = Authorizer(users, AnonymousAccess(settings.anonymous.value))
+    lifetime = settings.tokens.lifetime
+    issuer = TokenIssuer(keys, issuer=settings.service, service=settings.service, lifetime=lifetime)
+    verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service, skew=min(lifetime, SKEW_AT_MOST))
+    credentials = StoredCredentials(database)
+    logins = logins_of(settings, database, keys, credentials, stack)
+    authenticator = Authenticator(users, passwords, verifier, credentials, logins.external)
+    authorizer = Authorizer(users, DatabaseProjects(database), AnonymousAccess(settings.anonymous.value))
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
-    door = Door(authenticator, authorizer, addresses)
+    issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
+    door = Door(authenticator, authorizer, addresses, LiveCredentials(database))
     uses = uses_of(settings, database, store)
     stack.push_async_callback(uses.count_pulls.write)
     counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
@@ -104,14 +117,21 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
     metrics = Metrics()
+    watching = asyncio.create_task(watch_loop(metrics), name="watch-loop")
+    stack.push_async_callback(_cancelled, watching)
     checks = {"database": database.ping, "storage": store.probe}
     gauges = gauges_of(database, [kind.name for kind in job_kinds(settings, database, store)])
     limits = limits_of(settings)
     lists = ListLimits(settings.lists.page, settings.lists.page_at_most)
-    cursors = Cursors(keys[0].to_jwk().reveal().encode())
+    cursors = Cursors(keys)
     site = Site(
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
-        GetToken(authenticator, authorizer, issuer, settings.service),
+        TokenEndpoint(
+            GetToken(authenticator, issue, settings.service),
+            PostToken(authenticator, credentials, logins.external, logins.devices, issue, settings.service),
+        ),
+        KeySetPage(keys),
+        Login(logins.codes, logins.devices, addresses),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
         settings.path_prefix,
     )

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from entrepot.compose.collection import collection_of
-from entrepot.compose.ports import open_ports
+from entrepot.compose.ports import keyring_of, open_ports
 from entrepot.http import logs as logging_setup
 from entrepot.http.logs import Logs
 from entrepot.http.workers import Report, stop_with_parent
-from entrepot.jobs import JobKind, Worker, collect_kind, sweep_kind, trim_kind
+from entrepot.jobs import JobKind, Worker, collect_kind, rotate_kind, sweep_kind, trim_kind
 from entrepot.metadata import (
     Database,
     DatabaseUnsuitable,
@@ -28,6 +28,7 @@ def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[
     kinds = [
         collect_kind(collection.collect_garbage, given.schedule),
         sweep_kind(collection.queue_unqueued, collection.trim_pulls, collection.sweep_store, given.sweep_schedule),
+        rotate_kind(keyring_of(settings, database), settings.tokens.rotate_every),
     ]
     return [trim_kind(database, settings.jobs.history, [kind.name for kind in kinds if kind.schedule]), *kinds]
 

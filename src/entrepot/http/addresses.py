@@ -41,8 +41,18 @@ class Addresses:
 
     def realm(self, request: Request) -> str:
         """Where tokens are asked for."""
-        base = self.public_url or f"{request.scope['scheme']}://{_host_of(request)}"
-        return f"{base}{self.path_prefix}/token"
+        return f"{self._base(request)}{self.path_prefix}/token"
+
+    def callback(self, request: Request) -> str:
+        """Where a provider sends a browser back to."""
+        return f"{self._base(request)}{self.path_prefix}/auth/oidc/callback"
+
+    def is_protected(self, request: Request) -> bool:
+        """Whether the registry is reached over TLS."""
+        return self._base(request).startswith("https://")
+
+    def _base(self, request: Request) -> str:
+        return self.public_url or f"{request.scope['scheme']}://{_host_of(request)}"
 
     def _location(self, path: str) -> str:
         return f"{self.public_url or ''}{self.path_prefix}{path}"

@@ -11,6 +11,7 @@ from entrepot.access import (
     Authorizer,
     Caller,
     ChallengeError,
+    LiveCredentials,
     PrincipalKind,
     Resource,
     Scope,
@@ -32,28 +33,41 @@ class Door:
     authenticator: Authenticator
     authorizer: Authorizer
     addresses: Addresses
+    credentials: LiveCredentials
 
-    async def caller(self, request: Request, wanted: Sequence[Scope] = ()) -> Caller:
-        """Who asks; raises Unauthorized with a challenge for credentials that do not hold."""
+    async def caller(self, request: Request, wanted: Sequence[Scope] = (), *, within_session: bool = False) -> Caller:
+        """Who asks; raises Unauthorized with a challenge for credentials that do not hold.
+
+        With ``within_session`` a token may be over: the use that is called finds the session of its principal, or not.
+        """
         values = request.headers.getlist("authorization")
         try:
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
-            caller = await self.authenticator.authenticate(values[0] if values else None)
+            caller = await self.authenticator.authenticate(values[0] if values else None, expired_too=within_session)
         except Unauthorized as refusal:
             bearer = values[0][:7].lower() == "bearer "
             raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN if bearer else None) from None
         observation_of(request).principal = caller.principal.name
         return caller
 
-    async def admit(self, request: Request, action: Action, resource: Resource, access_version: int) -> Caller:
+    async def admit(
+        self,
+        request: Request,
+        action: Action,
+        resource: Resource,
+        access_version: int,
+        *,
+        within_session: bool = False,
+    ) -> Caller:
         """Let the request do ``action``, or raise Unauthorized with a challenge, or Denied.
 
         Neither answer tells whether the resource exists. Whoever is anonymous, or has the right but a token without
         it, is asked for credentials that carry it; whoever lacks the right is refused.
         """
         wanted = (Scope(resource, _ASKED.get(action, frozenset({action}))),)
-        caller = await self.caller(request, wanted)
+        caller = await self.caller(request, wanted, within_session=within_session)
+        await self.check(request, caller, access_version, wanted)
         if await self.authorizer.allows(caller, action, resource, access_version):
             return caller
         if caller.principal.kind is PrincipalKind.ANONYMOUS:
@@ -62,9 +76,20 @@ class Door:
             raise Denied(scope=str(wanted[0]))
         raise self.insufficient(request, wanted)
 
+    async def check(self, request: Request, caller: Caller, access_version: int, wanted: Sequence[Scope] = ()) -> None:
+        """Refuse the token of a credential that no longer counts; raises Unauthorized with a challenge."""
+        try:
+            await self.credentials.check(caller, access_version)
+        except Unauthorized as refusal:
+            raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN) from None
+
     async def may(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
         """Whether this request may, by token and rights."""
         return await self.authorizer.allows(caller, action, resource, access_version)
+
+    async def carries(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
+        """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are."""
+        return await self.authorizer.carries(caller, action, resource, access_version)
 
     async def principal_may(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
         """Whether the principal has the right, whatever its token carries."""

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Protocol, TypeVar, runtime_checkable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from entrepot.access import LoginDenied, LoginExpired, LoginPending, LoginPendingSlower
 from entrepot.http.observation import Observation, observation_of
 from entrepot.metadata import ConstraintViolation
 from entrepot.oci.errors import (
@@ -71,6 +72,18 @@ class PathUnknown(RequestInvalid):
     message = "there is nothing under this path"
 
 
+class BodyTooLarge(RequestInvalid):
+    """The request's body is longer than this resource takes (413)."""
+
+    message = "the request's body is larger than this resource takes"
+
+
+class GrantTypeUnsupported(RequestInvalid):
+    """The token endpoint does not know this way to get a token (400, RFC 6749 section 5.2)."""
+
+    message = "the token endpoint does not know this grant type"
+
+
 class HostInvalid(RequestInvalid):
     """``Host`` is missing, doubled or malformed, or differs from an absolute target (400, RFC 9112 section 3.2)."""
 
@@ -98,6 +111,7 @@ class HeadersTooSlow(RequestInvalid):
 STATUSES: Final[Mapping[type[RegistryError], int]] = {
     RegistryError: 500,
     BlobReferenced: 405,
+    BodyTooLarge: 413,
     BlobTooLarge: 413,
     BlobUnknown: 404,
     BlobUploadInvalid: 400,
@@ -148,6 +162,40 @@ class CarriesHeaders(Protocol):
     headers: Mapping[str, str]
 
 
+OAUTH: Final[Mapping[type[RegistryError], tuple[str, int | None]]] = {
+    BodyTooLarge: ("invalid_request", None),
+    Denied: ("access_denied", 400),
+    GrantTypeUnsupported: ("unsupported_grant_type", 400),
+    LoginDenied: ("access_denied", 400),
+    LoginExpired: ("expired_token", 400),
+    LoginPending: ("authorization_pending", 400),
+    LoginPendingSlower: ("slow_down", 400),
+    RegistryError: ("server_error", None),
+    RequestInvalid: ("invalid_request", 400),
+    TooManyRequests: ("temporarily_unavailable", None),
+    Unauthorized: ("invalid_grant", None),
+    Unavailable: ("temporarily_unavailable", None),
+}
+"""The word of OAuth 2.0 for each class where OAuth is spoken (RFC 6749 section 5.2, RFC 8628 section 3.5).
+
+The second part is the status, None for that of ``STATUSES``; the nearest class counts. Wrong credentials stay 401
+where OAuth would say 400: podman and skopeo 1.x show what the answer says only then.
+"""
+
+
+@runtime_checkable
+class SpeaksOAuth(Protocol):
+    """An error of a request in OAuth's form, whose answer has OAuth's word beside the distribution spec's."""
+
+    speaks_oauth: bool
+
+
+def in_oauth(error: _Error) -> _Error:
+    """The same error, to be answered as RFC 6749 section 5.2 says."""
+    error.speaks_oauth = True  # type: ignore[attr-defined]
+    return error
+
+
 def with_headers(error: _Error, headers: Mapping[str, str]) -> _Error:
     """The same error, to be raised with these response headers."""
     error.headers = headers  # type: ignore[attr-defined]
@@ -156,6 +204,10 @@ def with_headers(error: _Error, headers: Mapping[str, str]) -> _Error:
 
 def status_of(error: RegistryError) -> int:
     """The HTTP status of an error, by the nearest of its classes in the table."""
+    if isinstance(error, SpeaksOAuth):
+        status = _oauth_of(error)[1]
+        if status is not None:
+            return status
     return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
 
 
@@ -188,7 +240,11 @@ def body_of(error: RegistryError) -> bytes:
     if isinstance(error, ManifestBlobUnknown) and isinstance(digests, Sequence) and not isinstance(digests, str):
         details = [{"digest": digest} for digest in digests] or details
     entries = [{"code": error.code, "message": error.message, "detail": _plain(detail)} for detail in details]
-    return json.dumps({"errors": entries}, separators=(",", ":")).encode("ascii")
+    content: dict[str, Detail] = {"errors": entries}
+    if isinstance(error, SpeaksOAuth):
+        # docker, containerd and podman read ``errors``, OAuth's own clients ``error``.
+        content = {"error": _oauth_of(error)[0], "error_description": error.message, **content}
+    return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 def answer_of(error: RegistryError) -> Response:
@@ -255,6 +311,10 @@ def _answered(error: Exception, observation: Observation, *, begun: bool) -> Reg
 async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     with suppress(ClientGone):
         await response(scope, receive, send)
+
+
+def _oauth_of(error: RegistryError) -> tuple[str, int | None]:
+    return next(OAUTH[cls] for cls in type(error).__mro__ if cls in OAUTH)
 
 
 def _listed(allow: Detail) -> str:

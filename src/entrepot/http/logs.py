@@ -54,7 +54,11 @@ def configure(logs: Logs) -> None:
             "formatters": {"json": {"()": JsonLines}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": logs.level.upper()},
-            "loggers": {"uvicorn.access": {"handlers": [], "propagate": False}, "alembic": {"level": "WARNING"}},
+            "loggers": {
+                "uvicorn.access": {"handlers": [], "propagate": False},
+                "alembic": {"level": "WARNING"},
+                "httpx": {"level": "WARNING"},
+            },
         }
     )
     logging.captureWarnings(capture=True)

@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from entrepot.oci.errors import ContentDamaged, RegistryError, StorageFull, Unavailable
+from entrepot.oci.errors import ContentDamaged, RegistryError, StorageFull, Unauthorized, Unavailable
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,6 +25,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """From a cached manifest to a blob of many gigabytes over a slow line."""
 
+
+_NO_REFUSED_LOGIN: Final = frozenset({None, "anonymous", "insufficient-scope"})
+"""Reasons of challenges to which nobody's credentials led."""
 
 Measured: TypeAlias = float | Mapping[tuple[str, ...], float]
 """A number, or one for each combination of labels."""
@@ -44,7 +47,7 @@ class Metrics:
     """Counters of one process; ``exposition`` adds up those of all workers where there are several.
 
     Build one per process: two would write the same shared file. Labels are route templates, methods and statuses,
-    never a name that a client chose, so their number is bounded.
+    reasons of refusals, never what a client chose, so their number is bounded.
     """
 
     def __init__(self) -> None:
@@ -67,6 +70,17 @@ class Metrics:
             "entrepot_http_requests_in_flight",
             "Requests being served.",
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._refused_logins = Counter(
+            "entrepot_logins_refused",
+            "Requests whose credentials did not hold, by what was wrong with them.",
+            ("reason",),
+            registry=registry,
+        )
+        self._late_loops = Counter(
+            "entrepot_event_loop_late",
+            "Times that the event loop of a process came back more than 100 ms late.",
             registry=registry,
         )
         self._store_errors = Counter(
@@ -100,8 +114,14 @@ class Metrics:
             self._received.labels(route).inc(received)
         if sent:
             self._sent.labels(route).inc(sent)
+        if isinstance(error, Unauthorized) and (reason := error.detail.get("reason")) not in _NO_REFUSED_LOGIN:
+            self._refused_logins.labels(str(reason)).inc()
         if isinstance(error, StorageFull | Unavailable | ContentDamaged):
             self._store_errors.labels(type(error).__name__).inc()
+
+    def loop_was_late(self) -> None:
+        """Count that requests had to wait for the event loop."""
+        self._late_loops.inc()
 
     def exposition(self, readings: Iterable[Reading]) -> bytes:
         """Everything in Prometheus' text format, with the gauges that were read for this answer.

@@ -2,6 +2,7 @@
 
 from entrepot.jobs.collection import collect_kind, sweep_kind
 from entrepot.jobs.kinds import FailedForGood, JobKind, JobRun
+from entrepot.jobs.rotate import rotate_kind
 from entrepot.jobs.schedules import enqueue_due, ensure_schedules, submit
 from entrepot.jobs.trim import trim_kind
 from entrepot.jobs.windows import ScheduleInvalid, Window, next_run
@@ -18,6 +19,7 @@ __all__ = [
     "enqueue_due",
     "ensure_schedules",
     "next_run",
+    "rotate_kind",
     "submit",
     "sweep_kind",
     "trim_kind",

@@ -1,5 +1,17 @@
 """The registry's rows: transactions, queries and the schema, on SQLite and PostgreSQL alike."""
 
+from entrepot.metadata.accounts import (
+    TrustRow,
+    add_external_account,
+    find_account,
+    find_account_by_name,
+    find_external_account,
+    list_trusts,
+    note_login,
+    rename_account,
+    replace_login_groups,
+    set_admin,
+)
 from entrepot.metadata.actors import Actor, record_audit, record_audits
 from entrepot.metadata.blobs import (
     LinkedBlob,
@@ -41,6 +53,16 @@ from entrepot.metadata.collection import (
     remove_links,
     resume_parked,
     reviews_of,
+)
+from entrepot.metadata.credentials import (
+    AccountRow,
+    CredentialRow,
+    NewCredential,
+    add_credential,
+    find_credential,
+    revoke_credential,
+    revoke_logins,
+    trim_credentials,
 )
 from entrepot.metadata.dead_objects import (
     DeadObject,
@@ -87,6 +109,7 @@ from entrepot.metadata.jobs import (
     trim_jobs,
     trim_runs,
 )
+from entrepot.metadata.login_states import add_login_state, find_login_state, take_login_state
 from entrepot.metadata.manifests import (
     StoredManifest,
     extend_manifest_lease,
@@ -124,6 +147,7 @@ from entrepot.metadata.port import (
     UniqueViolation,
     UserRow,
 )
+from entrepot.metadata.projects import ProjectRow, find_project_of
 from entrepot.metadata.pulls import PullCount, Pulled, find_old_pulls, record_pulls, remove_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.removal import (
@@ -148,7 +172,14 @@ from entrepot.metadata.schedules import (
     set_schedule,
 )
 from entrepot.metadata.schema import check, current, upgrade
-from entrepot.metadata.signing_keys import add_first_signing_key, list_signing_keys
+from entrepot.metadata.signing_keys import (
+    StoredKey,
+    add_first_signing_key,
+    add_next_signing_key,
+    list_signing_keys,
+    lock_signing_keys,
+    remove_signing_keys,
+)
 from entrepot.metadata.tables import DEFAULT_STORE
 from entrepot.metadata.tags import create_tag, find_tag, list_tags, move_tag, remove_tag, tags_on
 from entrepot.metadata.transaction import Transaction
@@ -171,21 +202,23 @@ from entrepot.metadata.users import (
     find_user_by_name,
     find_user_by_uid,
     has_users,
-    move_access_version,
     set_password_hash,
 )
+from entrepot.metadata.versions import move_access_version
 
 __all__ = [
     "ATTEMPTS",
     "DEFAULT_STORE",
     "LOG_LINES_KEPT",
     "PARKED",
+    "AccountRow",
     "Actor",
     "BlobFacts",
     "BlobKey",
     "Claim",
     "CommitNotDurable",
     "ConstraintViolation",
+    "CredentialRow",
     "Database",
     "DatabaseUnsuitable",
     "DatabaseUrlInvalid",
@@ -205,7 +238,9 @@ __all__ = [
     "LoggedLine",
     "ManifestFacts",
     "ManifestKey",
+    "NewCredential",
     "Progress",
+    "ProjectRow",
     "PullCount",
     "Pulled",
     "Queue",
@@ -225,13 +260,19 @@ __all__ = [
     "SchemaOlder",
     "ServerTooOld",
     "Standing",
+    "StoredKey",
     "StoredManifest",
     "StoredObject",
     "Transaction",
+    "TrustRow",
     "UniqueViolation",
     "UploadSession",
     "UserRow",
+    "add_credential",
+    "add_external_account",
     "add_first_signing_key",
+    "add_login_state",
+    "add_next_signing_key",
     "add_object",
     "add_user",
     "advance_schedule",
@@ -263,9 +304,15 @@ __all__ = [
     "extend_manifest_lease",
     "fail_job",
     "fail_review",
+    "find_account",
+    "find_account_by_name",
+    "find_credential",
+    "find_external_account",
     "find_job",
+    "find_login_state",
     "find_manifest",
     "find_old_pulls",
+    "find_project_of",
     "find_readable",
     "find_repository",
     "find_schedule",
@@ -293,9 +340,11 @@ __all__ = [
     "list_schedules",
     "list_signing_keys",
     "list_tags",
+    "list_trusts",
     "lock_manifests",
     "lock_repository",
     "lock_reviewed",
+    "lock_signing_keys",
     "look_at_claim",
     "manifest_facts",
     "manifest_is_tagged",
@@ -304,6 +353,7 @@ __all__ = [
     "mark_damaged",
     "move_access_version",
     "move_tag",
+    "note_login",
     "open_database",
     "open_session",
     "postpone_reviews",
@@ -329,13 +379,19 @@ __all__ = [
     "remove_schedule",
     "remove_session",
     "remove_sessions_of",
+    "remove_signing_keys",
     "remove_tag",
+    "rename_account",
     "renew_links_of",
+    "replace_login_groups",
     "repositories_having",
     "repository_content",
     "request_cancellation",
     "resume_parked",
     "reviews_of",
+    "revoke_credential",
+    "revoke_logins",
+    "set_admin",
     "set_fallback_referrers",
     "set_password_hash",
     "set_schedule",
@@ -343,6 +399,8 @@ __all__ = [
     "store_blob",
     "store_manifest",
     "tags_on",
+    "take_login_state",
+    "trim_credentials",
     "trim_jobs",
     "trim_runs",
     "unknown_keys",

@@ -22,7 +22,7 @@ from entrepot.oci import Unavailable
 
 ACCESS_VERSION = "SELECT access_version FROM versions WHERE id = 1"
 
-FIND_USER = "SELECT uid, name, password_hash, is_admin, disabled_at FROM users WHERE name = ?"
+FIND_USER = "SELECT uid, name, password_hash, is_admin, disabled_at FROM accounts WHERE kind = 'user' AND name = ?"
 
 RESOLVE_TAG = """
 SELECT v.access_version, v.policy_version, r.id, r.project_id, m.id, m.digest, m.media_type, m.size, m.lease_until,

@@ -39,9 +39,12 @@ metadata = MetaData(
 )
 
 
-def _actor(prefix: str) -> list[Column[str]]:
+def actor_columns(prefix: str, server_default: str | None = None) -> list[Column[str]]:
     """Who did it, as a snapshot that outlives the account."""
-    return [Column(f"{prefix}_{part}", Text, nullable=False) for part in ("kind", "id", "name")]
+    return [
+        Column(f"{prefix}_{part}", Text, nullable=False, server_default=server_default)
+        for part in ("kind", "id", "name")
+    ]
 
 
 versions = Table(
@@ -68,10 +71,12 @@ projects = Table(
     Column("id", row_number(), primary_key=True),
     Column("uid", Text, nullable=False, unique=True),
     Column("name", byte_ordered_text(), nullable=False, unique=True),
+    Column("description", Text, nullable=False, server_default=""),
     Column("created_at", InstantType, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     sqlite_autoincrement=True,
 )
-"""Groups of repositories; row 1 is ``*``."""
+"""Groups of repositories: a prefix of names that ends in ``/``, or ``*`` in row 1, which is for all the others."""
 
 repositories = Table(
     "repositories",
@@ -82,7 +87,7 @@ repositories = Table(
     Column("kind", Text, CheckConstraint("kind IN ('hosted', 'proxy', 'mirror')", name="kind"), nullable=False),
     Column("state", Text, CheckConstraint("state IN ('active', 'deleting')", name="state"), nullable=False),
     Column("created_at", InstantType, nullable=False),
-    *_actor("created_by"),
+    *actor_columns("created_by"),
     sqlite_autoincrement=True,
 )
 
@@ -135,7 +140,7 @@ manifests = Table(
     Column("total_size", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("pushed_at", InstantType, nullable=False),
-    *_actor("pushed_by"),
+    *actor_columns("pushed_by"),
     Column("built_at", InstantType),
     Column("lease_until", InstantType, nullable=False),
     Column("hidden_at", InstantType),
@@ -228,7 +233,7 @@ tag_history = Table(
     Column("from_digest", DigestType),
     Column("to_digest", DigestType),
     Column("at", InstantType, nullable=False),
-    *_actor("actor"),
+    *actor_columns("actor"),
     Index(None, "repository_id", "tag", "id"),
     sqlite_autoincrement=True,
 )
@@ -244,7 +249,7 @@ pins = Table(
     Column("reason", Text, nullable=False),
     Column("pinned_at", InstantType, nullable=False),
     Column("expires_at", InstantType),
-    *_actor("pinned_by"),
+    *actor_columns("pinned_by"),
     Index(None, "repository_id", "digest"),
     sqlite_autoincrement=True,
 )
@@ -369,28 +374,6 @@ reclaimed = Table(
 )
 """Space that came back, by the repository that had it last."""
 
-users = Table(
-    "users",
-    metadata,
-    Column("id", row_number(), primary_key=True),
-    Column("uid", Text, nullable=False, unique=True),
-    Column("name", byte_ordered_text(), nullable=False, unique=True),
-    Column("password_hash", Text),
-    Column("is_admin", Boolean, nullable=False),
-    Column("disabled_at", InstantType),
-    Column("created_at", InstantType, nullable=False),
-    sqlite_autoincrement=True,
-)
-
-signing_keys = Table(
-    "signing_keys",
-    metadata,
-    Column("kid", Text, primary_key=True),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("created_at", InstantType, nullable=False),
-)
-"""Keys that sign tokens, sealed with a key file where one is set."""
-
 subscribers = Table(
     "subscribers",
     metadata,
@@ -430,12 +413,17 @@ audit = Table(
     metadata,
     Column("id", row_number(), primary_key=True),
     Column("at", InstantType, nullable=False, index=True),
-    *_actor("actor"),
+    *actor_columns("actor"),
     Column("action", Text, nullable=False),
     Column("repository", byte_ordered_text()),
     Column("reference", Text),
     Column("detail", Text, nullable=False),
+    Column("address", Text, nullable=False, server_default=""),
+    Column("credential", Text, nullable=False, server_default=""),
+    Column("outcome", Text, nullable=False, server_default="done"),
+    Column("times", Integer, nullable=False, server_default="1"),
     Index(None, "repository", "id"),
+    Index(None, "actor_id", "id"),
     sqlite_autoincrement=True,
 )
 """Who did what to what; ``detail`` is a JSON object. Names are snapshots: the rows outlive what they tell of."""

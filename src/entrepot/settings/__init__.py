@@ -3,7 +3,7 @@
 from entrepot.settings.addresses import Address, DatabaseUrl
 from entrepot.settings.catalogue import Option, Written, is_masked, json_schema, options, value_of
 from entrepot.settings.layers import DEFAULT_ORIGIN, Loaded, load_settings
-from entrepot.settings.options import Anonymous, Form, LogLevel, MissingBlobs, Settings, Untagged
+from entrepot.settings.options import Anonymous, Form, LogLevel, MissingBlobs, Settings, Untagged, WorkloadIssuer
 from entrepot.settings.problems import Problem, SettingsError
 from entrepot.settings.reachability import check_reachable
 
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Untagged",
+    "WorkloadIssuer",
     "Written",
     "check_reachable",
     "is_masked",

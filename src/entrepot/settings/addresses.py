@@ -15,9 +15,13 @@ _WANTS_ADDRESS = 'wants HOST:PORT such as "127.0.0.1:5000", "0.0.0.0:5000" or "[
 _WANTS_DATABASE = 'wants "sqlite:////absolute/path" or "postgresql://user:password@host/database"'
 WANTS_ENCODED: Final = "has an @ or # outside its host part; write such characters of a password percent-encoded"
 _WANTS_URL = 'wants "https://HOST" or "https://HOST:PORT" without a path'
+_WANTS_ISSUER = 'wants "https://HOST" or "https://HOST/PATH", without a query'
+_WANTS_DIRECTORY = 'wants "ldaps://HOST", "ldap://HOST" or one of them with a port'
 _PORT_AT_MOST = 65535
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})")
 _URL = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
+_ISSUER = re.compile(_URL.pattern + r"(?:/[A-Za-z0-9._~%!$&'()*+,;=:@/-]{0,1000})?")
+_DIRECTORY_URL = re.compile(_URL.pattern.replace("https?", "ldaps?"))
 _PARAMETER = re.compile(r"([?&])([^=&]*)=([^&]*)")
 _SECRET_PARAMETER = re.compile(r"password|secret|token", re.IGNORECASE)
 
@@ -128,12 +132,34 @@ def _masked(parameter: re.Match[str]) -> str:
 def parse_public_url(text: str) -> str:
     """Read an ``http`` or ``https`` origin, without a slash at its end; raises ValueError."""
     origin = text.removesuffix("/")
-    if not _URL.fullmatch(origin) or (urlsplit(origin).hostname is None):
-        raise ValueError(_WANTS_URL)
-    try:
-        port = urlsplit(origin).port
-    except ValueError:
-        raise ValueError(_WANTS_URL) from None
-    if port == 0:
+    if not _URL.fullmatch(origin) or not _has_host_and_port(origin):
         raise ValueError(_WANTS_URL)
     return origin
+
+
+def parse_issuer(text: str) -> str:
+    """Read the identifier of an OpenID provider as it is (OpenID Connect Discovery, section 3); raises ValueError."""
+    if not _ISSUER.fullmatch(text) or not _has_host_and_port(text):
+        raise ValueError(_WANTS_ISSUER)
+    return text
+
+
+def parse_directory_url(text: str) -> str:
+    """Read the address of an LDAP server, without a slash at its end; raises ValueError."""
+    url = text.removesuffix("/")
+    if not _DIRECTORY_URL.fullmatch(url) or not _has_host_and_port(url):
+        raise ValueError(_WANTS_DIRECTORY)
+    return url
+
+
+def _has_host_and_port(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def is_protected(url: str) -> bool:
+    """Whether what is sent to a URL over HTTP goes through TLS or stays on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or Address(parts.hostname or "", 0).is_loopback

@@ -15,7 +15,7 @@ from entrepot.settings.addresses import MASK
 from entrepot.settings.options import Computed, Form, Mark, Settings
 from entrepot.settings.quantities import WANTS_DURATION, WANTS_SIZE, render_duration, render_size
 
-Written: TypeAlias = str | bool | int | list[str] | None
+Written: TypeAlias = str | bool | int | list[str | dict[str, str]] | None
 """A value as a settings file has it; None for an option without one."""
 
 ENVIRONMENT_PREFIX: Final = "ENTREPOT_"
@@ -33,6 +33,8 @@ _PLACEHOLDERS = {
     Form.SIZE: "SIZE",
     Form.RATE: "SIZE",
     Form.NETWORKS: "NETWORK,…",
+    Form.WORDS: "WORD,…",
+    Form.TABLES: "JSON",
 }
 _WANTS = {
     Form.NUMBER: "wants a whole number",
@@ -41,6 +43,8 @@ _WANTS = {
     Form.SIZE: WANTS_SIZE,
     Form.RATE: WANTS_SIZE,
     Form.NETWORKS: 'wants a list of networks such as ["10.0.0.0/8", "fd00::/8"]',
+    Form.WORDS: 'wants a list of words such as ["openid", "profile"]',
+    Form.TABLES: "wants a list of tables",
 }
 
 
@@ -72,6 +76,11 @@ class Option:
     def environment_file(self) -> str | None:
         """The variable that names a file with the value; secrets have one."""
         return f"{self.environment}_FILE" if self.is_secret else None
+
+    @property
+    def file_key(self) -> str | None:
+        """The key in a settings file that names a file with the value; secrets have one."""
+        return f"{self.key}_file" if self.is_secret else None
 
     @property
     def flag(self) -> str | None:
@@ -117,6 +126,8 @@ def json_schema() -> dict[str, Any]:
         declared["description"] = option.description
         if option.default is not None:
             declared["default"] = _default_of(option)
+        if option.is_secret:
+            holder["properties"][f"{name}_file"] = {"type": "string", "description": f"File with the value of {name}."}
     for name in schema["properties"]:
         if "$ref" in schema["properties"][name]:
             schema["properties"][name].pop("default", None)
@@ -171,7 +182,7 @@ def _in_words(value: object, form: Form) -> str | None:
     if isinstance(written, bool):
         return "true" if written else "false"
     if isinstance(written, list):
-        return ",".join(written)
+        return ",".join(map(str, written))
     return None if written is None else str(written)
 
 
@@ -182,13 +193,17 @@ def _written(value: object, form: Form) -> Written:
         case timedelta():
             return render_duration(value)
         case tuple():
-            return [str(entry) for entry in value]
+            return [_written_entry(entry) for entry in value]
         case int() if form not in {Form.SIZE, Form.RATE}:
             return value
         case int():
             return render_size(value)
         case _:
-            return str(value)  # of a database without its password
+            return str(value)  # of a database without its password, of a secret a mask
+
+
+def _written_entry(entry: object) -> str | dict[str, str]:
+    return entry.model_dump(mode="json", exclude_none=True) if isinstance(entry, BaseModel) else str(entry)
 
 
 def is_masked(value: object) -> bool:

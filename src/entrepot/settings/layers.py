@@ -1,9 +1,11 @@
 """Settings from their layers, flag over environment over file over default, and where each value came from."""
 
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ DEFAULT_FILE: Final = Path("/etc/entrepot/entrepot.toml")
 DEFAULT_ORIGIN: Final = "default"
 
 _FILE_BYTES_AT_MOST = 1 << 20  # of a settings file or a secret's; a mistaken path may lead to something endless
+_WRONG_IN_TABLE = {"missing": "is missing", "extra_forbidden": "unknown setting"}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -121,14 +124,28 @@ def _read_file(layers: _Layers, config_path: Path | None) -> None:
         layers.problems.append(Problem("--config" if config_path else "settings file", f"is not TOML: {error}", origin))
         return
     known = {option.key: option for option in options()}
+    by_file_key = {option.file_key: option for option in options() if option.file_key}
     sections = {key.rpartition(".")[0] for key in known if "." in key}
-    for key, value in _flat(document, "", sections):
+    given = dict(_flat(document, "", sections))
+    for key, value in given.items():
         if key in known:
             layers.put(known[key], value, origin)
+        elif key in by_file_key:
+            _read_secret_file(layers, by_file_key[key], value, origin, beside=by_file_key[key].key in given)
         elif key in sections:
             layers.problems.append(Problem(key, f"wants a table, [{key}]", origin))
         else:
             layers.problems.append(unknown(key, origin, known))
+
+
+def _read_secret_file(layers: _Layers, option: Option, path: object, origin: str, *, beside: bool) -> None:
+    """Take a secret from the file that a settings file names, unless it stands ``beside`` the name."""
+    if beside:
+        layers.problems.append(Problem(f"{option.file_key}", f"{option.key} is set as well", origin))
+    elif not isinstance(path, str):
+        layers.problems.append(Problem(f"{option.file_key}", "wants text in quotes", origin))
+    elif (secret := _read_text(layers, f"{option.file_key}", Path(path), origin)) is not None:
+        layers.put(option, secret.rstrip("\r\n"), origin)
 
 
 def _flat(table: Mapping[str, object], prefix: str, sections: set[str]) -> Iterator[tuple[str, object]]:
@@ -163,8 +180,11 @@ def _from_text(option: Option, text: str) -> object:
         return text.lower() in _TRUE
     if option.form is Form.NUMBER and _DIGITS.fullmatch(text):
         return int(text)
-    if option.form is Form.NETWORKS:
+    if option.form in {Form.NETWORKS, Form.WORDS}:
         return [entry.strip() for entry in text.split(",") if entry.strip()]
+    if option.form is Form.TABLES:
+        with suppress(ValueError):
+            return json.loads(text or "[]")
     return text
 
 
@@ -173,12 +193,32 @@ def _problems_of(error: ValidationError, layers: _Layers) -> Iterator[Problem]:
     for detail in error.errors(include_url=False, include_input=False):
         if detail["type"] == "default_factory_not_called":
             continue  # it follows from an option that has a problem of its own
-        key = ".".join(part for part in detail["loc"] if isinstance(part, str))
+        key, within = _located(detail["loc"], known)
         option = known[key]
         sentence = _sentence(option, detail)
-        if not option.is_secret and key in layers.origins:
+        if option.form is Form.TABLES and within:
+            sentence = _sentence_of_table(within, detail)
+        elif not option.is_secret and key in layers.origins:
             sentence += f", not {shown(layers.values[key])}"
         yield Problem(key, sentence, layers.origins.get(key, DEFAULT_ORIGIN))
+
+
+def _located(loc: tuple[int | str, ...], known: Container[str]) -> tuple[str, tuple[int | str, ...]]:
+    """The option that a place in the settings belongs to, and where in its value that is."""
+    for length in range(1, len(loc) + 1):
+        key = ".".join(part for part in loc[:length] if isinstance(part, str))
+        if key in known:
+            return key, loc[length:]
+    raise LookupError(loc)
+
+
+def _sentence_of_table(within: tuple[int | str, ...], detail: ErrorDetails) -> str:
+    """What is wrong in an entry of a list of tables."""
+    entry, *names = within
+    place = f"entry {int(entry) + 1}" + "".join(f", {shown(name)}" for name in names)
+    if detail["type"] == "value_error":
+        return f"{place}: {detail['ctx']['error']}"
+    return f"{place}: {_WRONG_IN_TABLE.get(detail['type'], 'wants a table')}"
 
 
 def _sentence(option: Option, detail: ErrorDetails) -> str:

@@ -17,13 +17,21 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SecretStr,
     Strict,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
 )
 
-from entrepot.settings.addresses import Address, DatabaseUrl, parse_public_url
+from entrepot.settings.addresses import (
+    Address,
+    DatabaseUrl,
+    is_protected,
+    parse_directory_url,
+    parse_issuer,
+    parse_public_url,
+)
 from entrepot.settings.quantities import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -40,6 +48,9 @@ _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _TIB: Final = 1 << 40
 _WANTS_PATH = "wants a path of printable characters without a question mark"
+_WANTS_WORD = "wants printable text of at most 1024 characters, without spaces around it"
+_WORD_CHARACTERS_AT_MOST: Final = 1024
+_PLACE = re.compile(r"\{[a-z]+\}")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
@@ -59,6 +70,8 @@ class Form(Enum):
     SIZE = auto()
     RATE = auto()
     NETWORKS = auto()
+    WORDS = auto()
+    TABLES = auto()
 
 
 class Mark(Enum):
@@ -156,6 +169,37 @@ def _network(value: object) -> IPv4Network | IPv6Network:
         raise ValueError(message) from None
 
 
+def _issuer(value: object) -> str:
+    return parse_issuer(_text(value))
+
+
+def _directory_url(value: object) -> str:
+    return parse_directory_url(_text(value))
+
+
+def _word(value: object) -> str:
+    text = _text(value)
+    if not text or len(text) > _WORD_CHARACTERS_AT_MOST or not text.isprintable() or text != text.strip():
+        raise ValueError(_WANTS_WORD)
+    return text
+
+
+def _user_filter(value: object) -> str:
+    text = _word(value)
+    if "{username}" not in text or not text.startswith("(") or text.count("(") != text.count(")"):
+        message = 'wants a filter with {username} in it, such as "(uid={username})"'
+        raise ValueError(message)
+    return text
+
+
+def _group_filter(value: object) -> str:
+    text = _word(value)
+    if not {"{username}", "{dn}"} & set(_PLACE.findall(text)) or text.count("(") != text.count(")"):
+        message = 'wants a filter with {dn} or {username} in it, such as "(member={dn})"'
+        raise ValueError(message)
+    return text
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         message = "wants text in quotes"
@@ -187,6 +231,10 @@ _AddressValue: TypeAlias = Annotated[Address, BeforeValidator(_address), _AS_TEX
 _PathValue: TypeAlias = Annotated[Path, BeforeValidator(_path), _AS_TEXT, _TEXT_SCHEMA]
 _UrlValue: TypeAlias = Annotated[str, BeforeValidator(_public_url), _TEXT_SCHEMA]
 _DatabaseValue: TypeAlias = Annotated[DatabaseUrl, BeforeValidator(_database), _AS_TEXT, _TEXT_SCHEMA]
+_IssuerValue: TypeAlias = Annotated[str, BeforeValidator(_issuer), _TEXT_SCHEMA]
+_DirectoryUrlValue: TypeAlias = Annotated[str, BeforeValidator(_directory_url), _TEXT_SCHEMA]
+_GroupFilterValue: TypeAlias = Annotated[str, BeforeValidator(_group_filter), _TEXT_SCHEMA]
+_WordValue: TypeAlias = Annotated[str, BeforeValidator(_word), _TEXT_SCHEMA]
 _NetworkValue: TypeAlias = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), _AS_TEXT, _TEXT_SCHEMA]
 
 
@@ -232,14 +280,32 @@ class Tokens(_Section):
 
     lifetime: Duration = Field(
         default=timedelta(minutes=5),
-        ge=timedelta(minutes=1),  # Docker's token specification: never less than 60 seconds, for old clients
+        ge=timedelta(seconds=1),
         le=timedelta(hours=24),
-        description="How long a token is valid.",
+        description="How long a token is valid; less than a minute is for tests, as clients take it for a minute.",
+    )
+    refresh_lifetime: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=3650),
+        description="How long a refresh token is valid, with which a client gets tokens without a password.",
+    )
+    session_lifetime: Duration = Field(
+        default=timedelta(hours=12),
+        ge=timedelta(minutes=1),
+        le=timedelta(days=90),
+        description="How long a browser stays logged in.",
+    )
+    rotate_every: Duration = Field(
+        default=timedelta(days=30),
+        ge=timedelta(hours=2),  # twice as long as a key is published before it signs
+        le=timedelta(days=3650),
+        description="How long a key signs tokens until the next one takes over.",
     )
     key_file: Annotated[_PathValue | None, Form.FILE] = Field(
         default=None,
-        description="File with the key that encrypts the tokens' signing key in the database; "
-        "without it the signing key lies there as it is.",
+        description="File with the key that encrypts the tokens' signing keys in the database; "
+        "without it they lie there as they are.",
     )
 
 
@@ -499,6 +565,169 @@ class Tls(_Section):
         return value
 
 
+class Oidc(_Section):
+    """People who log in at an OpenID provider."""
+
+    issuer: Annotated[_IssuerValue | None, Form.URL] = Field(
+        default=None,
+        description="The OpenID provider at which people log in, exactly as it calls itself, "
+        "such as `https://login.example.com/realms/main`.",
+    )
+    client_id: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="This registry's client there.", validate_default=True
+    )
+    client_secret: Annotated[SecretStr | None, Form.TEXT, Mark.SECRET] = Field(
+        default=None, description="The client's secret; a public client has none."
+    )
+    scopes: Annotated[tuple[_WordValue, ...], Form.WORDS] = Field(
+        default=("openid", "profile"), description="What is asked for; `openid` has to be there.", max_length=32
+    )
+    username_claim: Annotated[_WordValue, Form.TEXT] = Field(
+        default="preferred_username", description="The claim with the name of who logs in."
+    )
+    groups_claim: Annotated[_WordValue, Form.TEXT] = Field(
+        default="groups", description="The claim with the names of their groups; without it they have none."
+    )
+    admin_group: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="The group of that provider whose members administrate this registry."
+    )
+    ca_file: Annotated[_PathValue | None, Form.FILE] = Field(
+        default=None, description="File with the authorities in PEM that alone are trusted to name the provider."
+    )
+    allow_http: Switch = Field(
+        default=False,
+        description="Whether a provider elsewhere than on this machine may be asked without TLS.",
+        validate_default=True,
+    )
+
+    @field_validator("client_id")
+    @classmethod
+    def _goes_with_an_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "issuer" in info.data and (value is None) != (info.data["issuer"] is None):
+            message = "oidc.issuer and oidc.client_id are given both or neither"
+            raise ValueError(message)
+        return value
+
+    @field_validator("allow_http")
+    @classmethod
+    def _is_said_where_it_is_needed(cls, value: bool, info: ValidationInfo) -> bool:  # ruff: ignore[boolean-type-hint-positional-argument]  pydantic calls it
+        issuer = info.data.get("issuer")
+        if issuer is not None and not value and not is_protected(issuer):
+            message = "has to be true for an oidc.issuer over http"
+            raise ValueError(message)
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _asks_for_an_id_token(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in value:
+            message = "wants openid among them"
+            raise ValueError(message)
+        return value
+
+
+class Ldap(_Section):
+    """People of an LDAP directory or Active Directory."""
+
+    url: Annotated[_DirectoryUrlValue | None, Form.URL] = Field(
+        default=None,
+        description="The directory in which passwords are verified: `ldaps://HOST[:PORT]`, or `ldap://HOST[:PORT]`.",
+    )
+    start_tls: Switch = Field(
+        default=True, description="Whether `ldap://` begins with StartTLS; without it passwords travel open."
+    )
+    ca_file: Annotated[_PathValue | None, Form.FILE] = Field(
+        default=None, description="File with the authorities in PEM that alone are trusted to name the directory."
+    )
+    bind_dn: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="Who searches, such as `cn=registry,dc=example,dc=com`; without it nobody by name."
+    )
+    bind_password: Annotated[SecretStr | None, Form.TEXT, Mark.SECRET] = Field(
+        default=None, description="The password of `ldap.bind_dn`.", validate_default=True
+    )
+    base_dn: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="Below which entry people are found.", validate_default=True
+    )
+    user_filter: Annotated[str, BeforeValidator(_user_filter), _TEXT_SCHEMA, Form.TEXT] = Field(
+        default="(uid={username})", description="How somebody is found; the name stands in place of `{username}`."
+    )
+    name_attribute: Annotated[_WordValue, Form.TEXT] = Field(
+        default="uid", description="The attribute with the name of who was found; `sAMAccountName` in Active Directory."
+    )
+    group_base_dn: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="Below which entry groups count; without it below `ldap.base_dn`."
+    )
+    group_filter: Annotated[_GroupFilterValue | None, Form.TEXT] = Field(
+        default=None,
+        description="How the groups of `{dn}` or `{username}` are found, such as `(member={dn})`; "
+        "without it they are those of `memberOf`.",
+    )
+    group_attribute: Annotated[_WordValue, Form.TEXT] = Field(
+        default="cn", description="The attribute with the name of a group; `dn` for its whole distinguished name."
+    )
+    admin_group: Annotated[_WordValue | None, Form.TEXT] = Field(
+        default=None, description="The group of that directory whose members administrate this registry."
+    )
+    timeout: Duration = Field(
+        default=timedelta(seconds=5),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(minutes=1),
+        description="How long the directory may take for one login.",
+    )
+
+    @field_validator("bind_password")
+    @classmethod
+    def _goes_with_a_name(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "bind_dn" in info.data and bool(value and value.get_secret_value()) != (info.data["bind_dn"] is not None):
+            message = "ldap.bind_dn and ldap.bind_password are given both or neither"
+            raise ValueError(message)
+        return value
+
+    @field_validator("base_dn")
+    @classmethod
+    def _goes_with_a_directory(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "url" in info.data and (value is None) != (info.data["url"] is None):
+            message = "ldap.url and ldap.base_dn are given both or neither"
+            raise ValueError(message)
+        return value
+
+
+class WorkloadIssuer(_Section):
+    """An issuer of tokens that jobs and pods log in with."""
+
+    issuer: _IssuerValue
+    audience: _WordValue
+    jwks_file: _PathValue | None = None
+    ca_file: _PathValue | None = None
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_protected(cls, value: str) -> str:
+        if not is_protected(value):
+            message = "wants https"
+            raise ValueError(message)
+        return value
+
+
+class Workload(_Section):
+    """Jobs and pods that log in with tokens of their own system."""
+
+    issuers: Annotated[tuple[WorkloadIssuer, ...], Form.TABLES] = Field(
+        default=(),
+        description="Whose tokens count: `issuer`, the `audience` that they have to be for, and if need be `jwks_file` "
+        "with its keys and `ca_file` with its authorities.",
+        max_length=64,
+    )
+
+    @field_validator("issuers")
+    @classmethod
+    def _has_each_once(cls, value: tuple[WorkloadIssuer, ...]) -> tuple[WorkloadIssuer, ...]:
+        if len({one.issuer for one in value}) != len(value):
+            message = "names an issuer twice"
+            raise ValueError(message)
+        return value
+
+
 class Settings(_Section):
     """All that can be set about a server; immutable, and without secrets in its representation."""
 
@@ -544,6 +773,9 @@ class Settings(_Section):
     )
     admin: Admin = Admin()
     tokens: Tokens = Tokens()
+    oidc: Oidc = Oidc()
+    ldap: Ldap = Ldap()
+    workload: Workload = Workload()
     uploads: Uploads = Uploads()
     manifests: Manifests = Manifests()
     lists: Lists = Lists()

@@ -26,6 +26,9 @@ def _unreachable(loaded: Loaded) -> Iterator[tuple[str, str | None]]:
     for key, path in (
         ("admin.password_file", settings.admin.password_file),
         ("tokens.key_file", settings.tokens.key_file),
+        ("oidc.ca_file", settings.oidc.ca_file),
+        ("ldap.ca_file", settings.ldap.ca_file),
+        *(("workload.issuers", file) for one in settings.workload.issuers for file in (one.jwks_file, one.ca_file)),
         ("tls.certificate", settings.tls.certificate),
         ("tls.key", settings.tls.key),
     ):

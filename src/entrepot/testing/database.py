@@ -34,6 +34,7 @@ from entrepot.metadata import (
     find_user_by_name,
     set_password_hash,
 )
+from entrepot.metadata.access_tables import accounts
 from entrepot.metadata.tables import (
     DEFAULT_STORE,
     EVERY_PROJECT,
@@ -44,7 +45,6 @@ from entrepot.metadata.tables import (
     repositories,
     repository_blobs,
     tags,
-    users,
     versions,
 )
 from entrepot.oci import Algorithm, Digest, RepositoryName, Tag, Unavailable
@@ -403,7 +403,7 @@ class DatabaseContract:
         def store(tx: Transaction) -> None:
             for number, name in enumerate(names):
                 add_user(tx, name, f"hash of {name}", is_admin=number % 2 == 0)
-            without_password = update(users).where(users.c.name == names[1]).values(password_hash=None)
+            without_password = update(accounts).where(accounts.c.name == names[1]).values(password_hash=None)
             tx.execute(without_password.values(disabled_at=tx.now))
 
         await database.write(store)

@@ -12,9 +12,15 @@ from entrepot.access import (
     ANONYMOUS,
     Authenticator,
     Caller,
+    Credential,
+    CredentialKind,
+    ExternalLogins,
+    KeySet,
     Passwords,
     Principal,
     PrincipalKind,
+    RememberedLogins,
+    Secret,
     SigningKey,
     StoredUser,
     TokenIssuer,
@@ -49,6 +55,20 @@ class InMemoryUsers:
         return next((user for user in self.by_name.values() if user.id == id), None)
 
 
+CI = Caller(Principal(PrincipalKind.ROBOT, "r1", "ci"), None, "some-uid")
+GOOD = Credential.make(CredentialKind.SECRET)
+
+
+class InMemoryCredentials:
+    """One robot's secret."""
+
+    async def identify(self, text: Secret, *kinds: CredentialKind) -> Caller:
+        """Likewise."""
+        if text != GOOD.text or CredentialKind.SECRET not in kinds:
+            raise Unauthorized(reason="credentials")
+        return CI
+
+
 @pytest.fixture
 def users() -> InMemoryUsers:
     """An administrator and a user with letters beyond ASCII."""
@@ -66,7 +86,8 @@ def passwords() -> Iterator[Passwords]:
 @pytest.fixture
 def authenticator(users: InMemoryUsers, passwords: Passwords) -> Authenticator:
     """What reads the header."""
-    return Authenticator(users, passwords, TokenVerifier([KEY], issuer="registry", service="registry"))
+    tokens = TokenVerifier(KeySet.of(KEY), issuer="registry", service="registry")
+    return Authenticator(users, passwords, tokens, InMemoryCredentials(), ExternalLogins(RememberedLogins()))
 
 
 def basic(credentials: str | bytes) -> str:
@@ -213,7 +234,7 @@ async def test_a_token_is_accepted(authenticator: Authenticator, users: InMemory
     """A bearer token is verified without asking for the user, and carries its scopes only."""
     principal = Principal(PrincipalKind.USER, "u1", "admin")
     scopes = parse_scopes(["repository:a:pull"])
-    token = TokenIssuer(KEY, issuer="registry", service="registry").issue(principal, scopes).token.reveal()
+    token = TokenIssuer(KeySet.of(KEY), issuer="registry", service="registry").issue(principal, scopes).token.reveal()
 
     assert await authenticator.authenticate(f"{scheme} {token}") == Caller(principal, scopes[0].grants)
     assert users.asked == []
@@ -221,11 +242,34 @@ async def test_a_token_is_accepted(authenticator: Authenticator, users: InMemory
 
 async def test_a_token_is_no_password(authenticator: Authenticator) -> None:
     """A token is not accepted in the place of a password, nor a password as a token."""
-    token = TokenIssuer(KEY, issuer="registry", service="registry").issue(
+    token = TokenIssuer(KeySet.of(KEY), issuer="registry", service="registry").issue(
         Principal(PrincipalKind.USER, "u1", "admin"), ()
     )
     assert await reason_of(authenticator, basic(f"admin:{token.token.reveal()}")) == "credentials"
     assert await reason_of(authenticator, "Bearer pass:word") == "malformed"
+
+
+@pytest.mark.parametrize("name", ["ci", "_token"])
+async def test_a_credential_stands_for_its_account(
+    authenticator: Authenticator, users: InMemoryUsers, name: str
+) -> None:
+    """A credential of this registry is given as the password, with its account's name or with ``_token``."""
+    assert await authenticator.authenticate(basic(f"{name}:{GOOD.text.reveal()}")) == CI
+    assert users.asked == []
+
+
+@pytest.mark.parametrize("name", ["", "admin", "CI", "_token_"])
+async def test_a_credential_is_not_for_others(authenticator: Authenticator, name: str) -> None:
+    """With somebody else's name it is refused, so that no log tells of somebody who did not log in."""
+    assert await reason_of(authenticator, basic(f"{name}:{GOOD.text.reveal()}")) == "credentials"
+
+
+async def test_what_looks_like_a_credential_is_never_tried_as_a_password(
+    authenticator: Authenticator, users: InMemoryUsers
+) -> None:
+    """A mistyped credential costs no hash and asks for no user."""
+    assert await reason_of(authenticator, basic("admin:entr_mistyped")) == "credentials"
+    assert users.asked == []
 
 
 async def test_when_users_cannot_be_read_nobody_is_let_in(authenticator: Authenticator, users: InMemoryUsers) -> None:

@@ -1,5 +1,6 @@
 """Rights are those of this moment, and of the token too."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,23 @@ REPOSITORY = Resource.repository(RepositoryName.parse("team/app"))
 OTHER = Resource.repository(RepositoryName.parse("team/other"))
 ROOT = StoredUser("u1", "root", "hash", is_admin=True, disabled=False)
 ANN = StoredUser("u2", "ann", "hash", is_admin=False, disabled=False)
+
+
+PROJECT = "p1"
+PULL = Grant(REPOSITORY, Action.PULL, PROJECT)
+
+
+class OneProject:
+    """One project that has every repository, until it is another one; counts its reads."""
+
+    def __init__(self) -> None:
+        self.uid = PROJECT
+        self.reads = 0
+
+    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
+        """Likewise."""
+        self.reads += 1
+        return dict.fromkeys(repositories, self.uid)
 
 
 class InMemoryUsers:
@@ -63,7 +81,7 @@ def users() -> InMemoryUsers:
 @pytest.fixture
 def authorizer(users: InMemoryUsers) -> Authorizer:
     """Without anonymous access."""
-    return Authorizer(users, AnonymousAccess.NONE)
+    return Authorizer(users, OneProject(), AnonymousAccess.NONE)
 
 
 def principal_of(user: StoredUser) -> Principal:
@@ -78,7 +96,7 @@ def with_token(user: StoredUser, *grants: Grant) -> Caller:
 
 async def test_rights_are_the_tokens_and_the_principals(authorizer: Authorizer) -> None:
     """An administrator's token for pulling one repository is good for that and nothing else."""
-    caller = with_token(ROOT, Grant(REPOSITORY, Action.PULL))
+    caller = with_token(ROOT, PULL)
 
     assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
     assert not await authorizer.allows(caller, Action.PUSH, REPOSITORY, 1)
@@ -88,7 +106,7 @@ async def test_rights_are_the_tokens_and_the_principals(authorizer: Authorizer) 
 
 async def test_a_token_gives_no_right_that_its_principal_lacks(authorizer: Authorizer) -> None:
     """Whatever is written into a token, a user without rights has none."""
-    caller = with_token(ANN, Grant(REPOSITORY, Action.PULL))
+    caller = with_token(ANN, PULL)
     assert not await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
 
 
@@ -100,7 +118,7 @@ async def test_credentials_themselves_carry_every_right(authorizer: Authorizer) 
 
 async def test_the_principal_can_be_asked_about_alone(authorizer: Authorizer) -> None:
     """A token that merely lacks an action is told apart from a principal that lacks the right."""
-    weak, poor = with_token(ROOT), with_token(ANN, Grant(REPOSITORY, Action.PULL))
+    weak, poor = with_token(ROOT), with_token(ANN, PULL)
 
     assert not await authorizer.allows(weak, Action.PULL, REPOSITORY, 1)
     assert await authorizer.principal_allows(weak.principal, Action.PULL, REPOSITORY, 1)
@@ -115,7 +133,7 @@ async def test_what_a_principal_claims_about_itself_is_not_believed(authorizer: 
 
 async def test_anonymous_rights_need_no_user(users: InMemoryUsers) -> None:
     """Nobody's rights come from the setting, are those of users too, and cost no read."""
-    authorizer = Authorizer(users, AnonymousAccess.PULL)
+    authorizer = Authorizer(users, OneProject(), AnonymousAccess.PULL)
     nobody = Caller(ANONYMOUS, None)
 
     assert await authorizer.allows(nobody, Action.PULL, REPOSITORY, 1)
@@ -132,7 +150,7 @@ async def test_rights_end_when_the_version_moves(
     users: InMemoryUsers, authorizer: Authorizer, after: StoredUser
 ) -> None:
     """A user who is disabled or demoted has no rights at the first request under the new version."""
-    callers = [Caller(principal_of(ROOT), None), with_token(ROOT, Grant(REPOSITORY, Action.PULL))]
+    callers = [Caller(principal_of(ROOT), None), with_token(ROOT, PULL)]
     assert all([await authorizer.allows(caller, Action.PULL, REPOSITORY, 7) for caller in callers])
 
     users.change(after)
@@ -142,7 +160,7 @@ async def test_rights_end_when_the_version_moves(
 
 async def test_rights_end_when_the_user_is_removed(users: InMemoryUsers, authorizer: Authorizer) -> None:
     """A removed user has none, and a new one of the same name does not inherit the tokens."""
-    caller = with_token(ROOT, Grant(REPOSITORY, Action.PULL))
+    caller = with_token(ROOT, PULL)
     assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
 
     del users.by_id[ROOT.id]
@@ -153,7 +171,7 @@ async def test_rights_end_when_the_user_is_removed(users: InMemoryUsers, authori
 
 async def test_rights_begin_when_the_version_moves(users: InMemoryUsers, authorizer: Authorizer) -> None:
     """A user who becomes an administrator has the rights at once, with the token of before."""
-    caller = with_token(ANN, Grant(REPOSITORY, Action.PULL))
+    caller = with_token(ANN, PULL)
     assert not await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
 
     users.change(replace(ANN, is_admin=True))
@@ -164,7 +182,7 @@ async def test_rights_begin_when_the_version_moves(users: InMemoryUsers, authori
 async def test_a_disabled_user_has_not_even_what_everyone_has(users: InMemoryUsers) -> None:
     """Whoever was shut out does not come in as nobody with an old token."""
     users.change(replace(ANN, disabled=True))
-    authorizer = Authorizer(users, AnonymousAccess.PUSH)
+    authorizer = Authorizer(users, OneProject(), AnonymousAccess.PUSH)
     assert not await authorizer.allows(Caller(principal_of(ANN), None), Action.PULL, REPOSITORY, 1)
 
 
@@ -186,7 +204,7 @@ async def test_a_token_without_the_action_costs_no_read(users: InMemoryUsers, au
 
 async def test_what_is_remembered_is_bounded(users: InMemoryUsers) -> None:
     """A process remembers so many principals, and reads the others again."""
-    authorizer = Authorizer(users, AnonymousAccess.NONE, principals_at_most=3)
+    authorizer = Authorizer(users, OneProject(), AnonymousAccess.NONE, principals_at_most=3)
     for number in range(50):
         ghost = Principal(PrincipalKind.USER, f"ghost{number}", "ghost")
         assert not await authorizer.principal_allows(ghost, Action.PULL, REPOSITORY, 1)
@@ -209,13 +227,14 @@ async def test_errors_deny(users: InMemoryUsers, authorizer: Authorizer) -> None
 
 async def test_granted_is_what_is_asked_and_allowed(users: InMemoryUsers) -> None:
     """A token carries the allowed part of what is asked for, in that order, and nothing that was not asked for."""
-    authorizer = Authorizer(users, AnonymousAccess.PULL)
+    authorizer = Authorizer(users, OneProject(), AnonymousAccess.PULL)
     asked = parse_scopes(["repository:b:delete,push,pull repository:a:push registry:catalog:* registry:metrics:*"])
 
     everything = await authorizer.granted(principal_of(ROOT), asked)
     little = await authorizer.granted(ANONYMOUS, asked)
 
-    assert everything == asked
+    assert render_scopes(everything) == render_scopes(asked)
+    assert [scope.project for scope in everything] == [PROJECT, PROJECT, "", ""]
     assert render_scopes(little) == "repository:b:pull registry:catalog:*"
     assert await authorizer.granted(principal_of(ANN), asked) == little
     assert await authorizer.granted(principal_of(ROOT), ()) == ()
@@ -230,3 +249,23 @@ async def test_granted_reads_the_state_of_this_moment(users: InMemoryUsers, auth
 
     assert await authorizer.granted(principal_of(ROOT), asked) == ()
     assert await authorizer.granted(replace(principal_of(ROOT), is_admin=True), asked) == ()
+
+
+async def test_a_token_is_good_for_the_project_it_was_granted_in(users: InMemoryUsers) -> None:
+    """When a repository belongs to another project, or to one that was made anew, older tokens carry nothing there."""
+    projects = OneProject()
+    authorizer = Authorizer(users, projects, AnonymousAccess.NONE)
+    caller = with_token(ROOT, PULL)
+    assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
+    assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
+    assert projects.reads == 1
+
+    projects.uid = "p2"
+
+    assert not await authorizer.allows(caller, Action.PULL, REPOSITORY, 2)
+    assert await authorizer.principal_allows(caller.principal, Action.PULL, REPOSITORY, 2)
+
+
+async def test_a_token_without_its_project_carries_nothing(authorizer: Authorizer) -> None:
+    """A grant that names no project is good for no repository."""
+    assert not await authorizer.allows(with_token(ROOT, Grant(REPOSITORY, Action.PULL)), Action.PULL, REPOSITORY, 1)

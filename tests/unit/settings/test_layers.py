@@ -107,7 +107,7 @@ def test_every_option_can_be_given_by_variable_and_file(config: Path) -> None:
         value = value_of(shown.settings, option)
         if value is None:
             continue
-        text = ",".join(value) if isinstance(value, list) else str(value)
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         environ[option.environment] = text
         section, _, name = option.key.rpartition(".")
         tables.setdefault(section, []).append(f"{name} = {json.dumps(value)}")
@@ -371,3 +371,68 @@ def test_the_schema_has_every_option_with_its_sentence() -> None:
             holder = schema["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]
         assert holder["additionalProperties"] is False
         assert holder["properties"][name]["description"] == option.description
+
+
+def test_secrets_can_lie_in_files_of_their_own(config: Path, tmp_path: Path) -> None:
+    """A settings file names a secret's file with ``_file`` at the key's end; both at once are refused, as is none."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"{PASSWORD}\n", encoding="utf-8")
+    oidc = '[oidc]\nissuer = "https://login.example.com"\nclient_id = "entrepot"\n'
+    config.write_text(f'{oidc}client_secret_file = "{secret}"\n', encoding="utf-8")
+    loaded = load_settings({}, {}, config)
+    assert loaded.settings.oidc.client_secret is not None
+    assert loaded.settings.oidc.client_secret.get_secret_value() == PASSWORD
+    assert PASSWORD not in repr(loaded.settings)
+    assert [value_of(loaded.settings, option) for option in options() if option.key == "oidc.client_secret"] == [
+        "*" * 10
+    ]
+    assert problems_of(config, f'{oidc}client_secret = "x"\nclient_secret_file = "{secret}"\n') == [
+        f"oidc.client_secret_file: oidc.client_secret is set as well (file {config})"
+    ]
+    assert "cannot read" in problems_of(config, f'{oidc}client_secret_file = "/nowhere/at/all"\n')[0]
+    assert "wants text" in problems_of(config, f"{oidc}client_secret_file = 7\n")[0]
+
+
+def test_lists_of_tables(config: Path) -> None:
+    """Tables come from the file, or as JSON from a variable; what is wrong names the entry and what in it."""
+    entries = [{"issuer": "https://token.example.com", "audience": "entrepot"}]
+    config.write_text(
+        '[[workload.issuers]]\nissuer = "https://token.example.com"\naudience = "entrepot"\n', encoding="utf-8"
+    )
+    from_file = load_settings({}, {}, config).settings.workload
+    config.write_text("", encoding="utf-8")
+    given = load_settings({}, {"ENTREPOT_WORKLOAD__ISSUERS": json.dumps(entries)}, config).settings
+    assert given.workload == from_file
+    assert [value_of(given, option) for option in options() if option.key == "workload.issuers"] == [entries]
+    for wrong, words in (
+        ([*entries, {"issuer": "https://a.example.com"}], "entry 2, 'audience': is missing"),
+        ([{**entries[0], "audience": 7}], "entry 1, 'audience': wants text in quotes"),
+        ([{**entries[0], "issuer": "http://token.example.com"}], "entry 1, 'issuer': wants https"),
+        ([{**entries[0], "other": "x"}], "entry 1, 'other': unknown setting"),
+        (entries * 2, "names an issuer twice"),
+        (["x"], "entry 1: wants a table"),
+        ("x", "wants a list of tables"),
+    ):
+        assert words in problems_of(config, environ={"ENTREPOT_WORKLOAD__ISSUERS": json.dumps(wrong)})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[oidc]\nissuer = "https://login.example.com"',
+            "oidc.client_id: oidc.issuer and oidc.client_id are given both",
+        ),
+        ('[oidc]\nissuer = "http://login.example.com"\nclient_id = "x"', "oidc.allow_http: has to be true"),
+        ('[oidc]\nissuer = "https://login.example.com?x"\nclient_id = "x"', "oidc.issuer: wants"),
+        ('[oidc]\nscopes = ["profile"]', "oidc.scopes: wants openid"),
+        ('[ldap]\nurl = "ldaps://ldap.example.com"', "ldap.base_dn: ldap.url and ldap.base_dn are given both"),
+        ('[ldap]\nurl = "https://ldap.example.com"\nbase_dn = "dc=x"', "ldap.url: wants"),
+        ('[ldap]\nbind_dn = "cn=x"', "ldap.bind_password: ldap.bind_dn and ldap.bind_password are given both"),
+        ('[ldap]\nuser_filter = "(uid=alice)"', "ldap.user_filter: wants a filter with {username}"),
+        ('[ldap]\ngroup_filter = "(cn=x)"', "ldap.group_filter: wants a filter with {dn}"),
+    ],
+)
+def test_providers_that_are_half_set(config: Path, text: str, words: str) -> None:
+    """What of a provider is missing, or would not protect passwords, is said before the server starts."""
+    assert [words in line for line in problems_of(config, text)] == [True]

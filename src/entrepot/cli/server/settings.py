@@ -89,7 +89,7 @@ def _toml_line(loaded: Loaded, option: Option) -> str:
     return f"{hidden}{name} = {_literal(value)}  # {origin}"
 
 
-def _literal(value: Written) -> str:
+def _literal(value: Written | dict[str, str]) -> str:
     """A value as TOML writes it; ``-`` for none."""
     match value:
         case None:
@@ -101,5 +101,7 @@ def _literal(value: Written) -> str:
         case str():
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             return '"' + _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+        case dict():
+            return f"{{ {', '.join(f'{name} = {_literal(entry)}' for name, entry in value.items())} }}"
         case list():
             return f"[{', '.join(map(_literal, value))}]"

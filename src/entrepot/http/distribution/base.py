@@ -19,4 +19,6 @@ async def check_api(context: Context, request: Request) -> Response:
     caller = await context.door.caller(request)
     if caller.principal.kind is PrincipalKind.ANONYMOUS and caller.granted is None:
         raise context.door.challenged(request, (), Unauthorized(reason="anonymous"))
+    if caller.credential:
+        await context.door.check(request, caller, await context.uses.hot.access_version())
     return JSONResponse({})

@@ -1,7 +1,6 @@
-"""What the handlers work with, and what they read from every request alike."""
+"""What the handlers work with."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -9,7 +8,7 @@ from entrepot.access import Action, Caller, Resource
 from entrepot.http.addresses import Addresses
 from entrepot.http.distribution.cursors import Cursors
 from entrepot.http.door import Door
-from entrepot.oci import RepositoryName, RequestInvalid
+from entrepot.oci import RepositoryName
 from entrepot.registry import Uses
 
 
@@ -33,25 +32,19 @@ class Context:
     manifest_bytes_at_most: int
 
     async def admit(
-        self, request: Request, action: Action, name: RepositoryName, access_version: int | None = None
+        self,
+        request: Request,
+        action: Action,
+        name: RepositoryName,
+        access_version: int | None = None,
+        *,
+        within_session: bool = False,
     ) -> Caller:
-        """Let the request act on the repository; raises Unauthorized, Denied. Reads the version unless it is given."""
+        """Let the request act on the repository; raises Unauthorized, Denied. Reads the version unless it is given.
+
+        On an upload session's own path, ``within_session``, a token whose time is over still says who asks.
+        """
         if access_version is None:
             access_version = await self.uses.hot.access_version()
-        return await self.door.admit(request, action, Resource.repository(name), access_version)
-
-
-def query_of(request: Request) -> list[tuple[str, str]]:
-    """The query's parameters in order, as many as the server's cap on targets lets through.
-
-    Raises RequestInvalid for what is not UTF-8.
-    """
-    try:
-        return parse_qsl(request.scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise RequestInvalid(reason="query") from None
-
-
-def parameter(query: list[tuple[str, str]], key: str) -> str | None:
-    """The value of a parameter, the last one if it comes again; None if it is absent or empty."""
-    return next((value for name, value in reversed(query) if name == key), None) or None
+        resource = Resource.repository(name)
+        return await self.door.admit(request, action, resource, access_version, within_session=within_session)

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entrepot.access import CATALOG, Action, Resource
-from entrepot.http.distribution.context import Context, ListLimits, parameter, query_of
+from entrepot.http.distribution.context import Context, ListLimits
+from entrepot.http.queries import parameter, query_of
 from entrepot.oci import (
     OCI_IMAGE_INDEX,
     Digest,

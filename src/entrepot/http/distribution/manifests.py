@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from entrepot.access import Action, Resource
 from entrepot.http.bodies import read_body
-from entrepot.http.distribution.context import Context, query_of
+from entrepot.http.distribution.context import Context
+from entrepot.http.queries import query_of
 from entrepot.http.ranges import Content, content_reply, in_memory
 from entrepot.oci import (
     Digest,

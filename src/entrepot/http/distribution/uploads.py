@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from entrepot.access import Action, Caller, Principal, Resource, Scope
 from entrepot.http.bodies import chunks, content_length
-from entrepot.http.distribution.context import Context, parameter, query_of
+from entrepot.http.distribution.context import Context
+from entrepot.http.queries import parameter, query_of
 from entrepot.oci import (
     Algorithm,
     BlobUploadUnknown,
@@ -49,7 +50,7 @@ async def post_upload(context: Context, request: Request, name: RepositoryName, 
 async def patch_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:
     """Append a chunk, or a stream of any length (end-5)."""
     session_id = _session(last)
-    caller = await context.admit(request, Action.PUSH, name)
+    caller = await context.admit(request, Action.PUSH, name, within_session=True)
     chunk = _chunk_of(request)
     written = await context.uses.write_upload(
         caller.principal, name, session_id, None if chunk is None else chunk.start, _bytes_of(context, request, chunk)
@@ -60,7 +61,7 @@ async def patch_upload(context: Context, request: Request, name: RepositoryName,
 async def put_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:
     """Close the session, with the last chunk or without (end-6)."""
     session_id = _session(last)
-    caller = await context.admit(request, Action.PUSH, name)
+    caller = await context.admit(request, Action.PUSH, name, within_session=True)
     value = parameter(query_of(request), "digest")
     if value is None:
         raise DigestInvalid(reason="missing")
@@ -77,7 +78,7 @@ async def put_upload(context: Context, request: Request, name: RepositoryName, l
 async def get_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:
     """Say how far the session is durable (end-13)."""
     session_id = _session(last)
-    caller = await context.admit(request, Action.PUSH, name)
+    caller = await context.admit(request, Action.PUSH, name, within_session=True)
     offset = await context.uses.upload_status(caller.principal, name, session_id)
     return _accepted(context, name, session_id, offset, status=204)
 
@@ -85,7 +86,7 @@ async def get_upload(context: Context, request: Request, name: RepositoryName, l
 async def delete_upload(context: Context, request: Request, name: RepositoryName, last: str) -> Response:
     """End the session without a blob (end-14)."""
     session_id = _session(last)
-    caller = await context.admit(request, Action.PUSH, name)
+    caller = await context.admit(request, Action.PUSH, name, within_session=True)
     await context.uses.cancel_upload(caller.principal, name, session_id)
     return Response(status_code=204)
 
@@ -124,7 +125,7 @@ async def _mount(
     resource = Resource.repository(source_name)
     if not await context.door.principal_may(caller, Action.PULL, resource, access_version):
         return False
-    if not caller.carries(Action.PULL, resource):
+    if not await context.door.carries(caller, Action.PULL, resource, access_version):
         pull, push = frozenset({Action.PULL}), frozenset({Action.PULL, Action.PUSH})
         raise context.door.insufficient(request, (Scope(Resource.repository(name), push), Scope(resource, pull)))
     return await context.uses.mount_blob.from_repository(caller.principal, name, digest, source_name)

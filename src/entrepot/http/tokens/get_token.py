@@ -1,27 +1,29 @@
 """``GET /token``: credentials in, a short-lived token for the scopes that are asked and allowed out."""
 
 from dataclasses import dataclass
-from datetime import UTC
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from entrepot.access import Authenticator, Authorizer, TokenIssuer, basic_challenge, parse_scopes
+from entrepot.access import Authenticator, IssueTokens, basic_challenge, parse_scopes
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
-from entrepot.oci import MethodNotAllowed, RequestInvalid, Unauthorized
+from entrepot.http.tokens.answers import get_answer
+from entrepot.oci import RequestInvalid, Unauthorized
 
 _PARAMETERS_AT_MOST = 128
 
 
 @dataclass(frozen=True, slots=True)
 class GetToken:
-    """Issue a bearer token to whom the Basic credentials name, or to everyone's anonymous self without any."""
+    """Issue a bearer token to whom the Basic credentials name, or to everyone's anonymous self without any.
+
+    With ``offline_token=true`` there is a refresh token too, for ``POST``.
+    """
 
     authenticator: Authenticator
-    authorizer: Authorizer
-    issuer: TokenIssuer
+    issue: IssueTokens
     service: str
 
     async def __call__(self, request: Request) -> Response:
@@ -29,9 +31,6 @@ class GetToken:
 
         Raises Unauthorized with a Basic challenge for wrong credentials, RequestInvalid for malformed scopes.
         """
-        observation_of(request).route = "/token"
-        if request.method != "GET":
-            raise MethodNotAllowed(allow=["GET"])
         try:
             query = parse_qsl(
                 request.scope["query_string"].decode("ascii"), max_num_fields=_PARAMETERS_AT_MOST, errors="strict"
@@ -39,6 +38,8 @@ class GetToken:
         except ValueError:
             raise RequestInvalid(reason="query") from None
         scopes = parse_scopes(value for key, value in query if key == "scope")
+        single = dict(query)
+        offline_for = single.get("client_id", "") if single.get("offline_token") in {"true", "1"} else None
         try:
             values = request.headers.getlist("authorization")
             if len(values) > 1:
@@ -46,16 +47,7 @@ class GetToken:
             caller = await self.authenticator.authenticate(values[0] if values else None)
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")
+            observation_of(request).principal = caller.principal.name
+            return get_answer(await self.issue(caller, scopes, offline_for=offline_for))
         except Unauthorized as refusal:
             raise with_headers(refusal, {"WWW-Authenticate": basic_challenge(self.service)}) from None
-        observation_of(request).principal = caller.principal.name
-        issued = self.issuer.issue(caller.principal, await self.authorizer.granted(caller.principal, scopes))
-        return JSONResponse(
-            {
-                "token": issued.token.reveal(),
-                "access_token": issued.token.reveal(),
-                "expires_in": int(issued.expires_in.total_seconds()),
-                "issued_at": issued.issued_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
-            headers={"Cache-Control": "no-store"},
-        )

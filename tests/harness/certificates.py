@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own, and the certificate of a registry."""
+"""A certificate authority of the tests' own, and the certificate of a server."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ LIFETIME = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM: the authority that clients are given, the registry's certificate and its key."""
+    """Files in PEM: the authority that clients are given, the server's certificate and its key."""
 
     authority: Path
     certificate: Path
@@ -27,7 +27,7 @@ class Certificates:
 
 def make_certificates(folder: Path, *names: str) -> Certificates:
     """Make an authority, and a certificate for these DNS names and the addresses of loopback."""
-    made = Certificates(folder / "ca.crt", folder / "registry.crt", folder / "registry.key")
+    made = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an authority of the tests")])
     authority = (

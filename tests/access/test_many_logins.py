@@ -1,0 +1,76 @@
+"""Logins by the hundred beside pulls."""
+
+import asyncio
+import itertools
+import re
+from pathlib import Path
+
+import httpx
+
+from harness.ports import free_port
+from harness.protocol import Repository
+from harness.registry import ADMIN, LiveRegistry, running_registry
+
+LOGINS = 200
+TOGETHER = 40
+PULLERS = 4
+SECONDS_AT_MOST = 120.0
+
+_LATE = re.compile(r"^entrepot_event_loop_late_total (\S+)$", re.MULTILINE)
+
+
+def test_logins_do_not_stop_pulls(tmp_path: Path) -> None:
+    """While 200 passwords are verified every pull succeeds, and the event loop is never late by 100 ms."""
+    operations = f"127.0.0.1:{free_port()}"
+    environment = {"ENTREPOT_OPS_LISTEN": operations}
+    with running_registry(tmp_path, "--anonymous", "none", environment=environment) as registry:
+        with httpx.Client(base_url=registry.url, auth=(ADMIN, registry.admin_password)) as admin:
+            repository = Repository(admin, "busy/image")
+            repository.push_image()
+            token = admin.get("/token", params={"scope": "repository:busy/image:pull"}).json()["token"]
+        before = late_loops(operations)
+        pulls = asyncio.run(logins_beside_pulls(registry, token))
+        after = late_loops(operations)
+
+    assert pulls[200] == sum(pulls.values()) > LOGINS
+    assert after == before
+
+
+async def logins_beside_pulls(registry: LiveRegistry, token: str) -> dict[int, int]:
+    """Try passwords that nobody has, each of which costs a hash; the answers to pulls meanwhile, by status."""
+    answers: dict[int, int] = {}
+    done = asyncio.Event()
+    async with (
+        httpx.AsyncClient(base_url=registry.url, timeout=SECONDS_AT_MOST) as client,
+        asyncio.TaskGroup() as group,
+    ):
+
+        async def pull() -> None:
+            while not done.is_set():
+                found = await client.get("/v2/busy/image/manifests/v1", headers={"Authorization": f"Bearer {token}"})
+                answers[found.status_code] = answers.get(found.status_code, 0) + 1
+                await asyncio.sleep(0.01)
+
+        async def log_in(numbers: "itertools.count[int]") -> None:
+            while (number := next(numbers)) < LOGINS:
+                form = {"grant_type": "password", "username": f"nobody-{number}", "password": "wrong"}
+                assert (await client.post("/token", data=form)).status_code == httpx.codes.UNAUTHORIZED
+
+        async def log_all_in() -> None:
+            numbers = itertools.count()
+            async with asyncio.TaskGroup() as logins:
+                for _ in range(TOGETHER):
+                    logins.create_task(log_in(numbers))
+            done.set()
+
+        for _ in range(PULLERS):
+            group.create_task(pull())
+        group.create_task(log_all_in())
+    return answers
+
+
+def late_loops(operations: str) -> float:
+    """How often the registry's event loop was late."""
+    found = _LATE.search(httpx.get(f"http://{operations}/metrics").text)
+    assert found is not None
+    return float(found[1])

@@ -24,7 +24,7 @@ from entrepot.access.secret import Secret
 from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
 
 PASSWORD_BYTES_AT_MOST = 4096  # what is hashed is bounded; a key file given as the password fits
-NICENESS = 10  # of the threads that hash; a tenth of the share of a thread that serves
+NICENESS = 0  # of the threads that hash; a tenth of the share of a thread that serves
 THREADS = 2  # each verification takes the memory of the parameters, 64 MiB by RFC 9106
 WAITING_AT_MOST = 64  # at about 100 ms each and two at once, the last one waits for three seconds
 VERIFIED_FOR = timedelta(minutes=5)  # how long a verified password is not hashed again

@@ -107,7 +107,7 @@ def test_paths_that_lead_nowhere(small_registry: RunningRegistry, target: bytes)
         ("POST", "/v2/a/manifests/v1", "DELETE, GET, HEAD, PUT"),
         ("PATCH", "/v2/a/tags/list", "GET, HEAD"),
         ("DELETE", "/v2/_catalog", "GET, HEAD"),
-        ("POST", "/token", "GET"),
+        ("PUT", "/token", "GET, POST"),
     ],
 )
 def test_methods_that_a_resource_does_not_know(

@@ -175,6 +175,7 @@ class Modelled:
             (),
             pushed.media_type,
             pushed.content,
+            may_move_tags=True,
         )
         missing = pushed.blobs - set(self.model.repository(name).blobs)
         assert await _outcome(self.uses.push_manifest(ANONYMOUS, push)) is (ManifestBlobUnknown if missing else None)

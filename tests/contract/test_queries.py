@@ -191,7 +191,7 @@ async def test_the_history_of_a_contested_tag_is_a_chain(registry: Registry) -> 
             await registry.uses.delete_tag(ANONYMOUS, NAME, Tag("latest"))
         else:
             content = contents[number * 5 % 4 - number % 3]
-            push = ManifestPush(NAME, Tag("latest"), (), None, content)
+            push = ManifestPush(NAME, Tag("latest"), (), None, content, may_move_tags=True)
             await registry.uses.push_manifest(ANONYMOUS, push)
 
     outcomes = await asyncio.gather(*map(one, range(40)), return_exceptions=True)

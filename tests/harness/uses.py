@@ -47,7 +47,7 @@ class Registry:
         """Push a manifest by its digest, under any number of tags."""
         content = json.dumps(manifest).encode()
         digest = Digest.of(content)
-        push = ManifestPush(name, digest, tuple(map(Tag, tags)), None, content, condition)
+        push = ManifestPush(name, digest, tuple(map(Tag, tags)), None, content, condition, may_move_tags=True)
         await (uses or self.uses).push_manifest(ANONYMOUS, push)
         return digest
 

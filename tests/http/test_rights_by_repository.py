@@ -19,6 +19,7 @@ from entrepot.access import (
     Authenticator,
     Authorizer,
     DatabaseProjects,
+    DatabaseStandings,
     DatabaseUsers,
     ExternalLogins,
     IssueTokens,
@@ -137,7 +138,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     credentials, external = StoredCredentials(database), ExternalLogins(RememberedLogins())
     tokens = TokenVerifier(keys, issuer=SERVICE, service=SERVICE)
     authenticator = Authenticator(users, passwords, tokens, credentials, external)
-    authorizer = RightsByRepository(users, DatabaseProjects(database), AnonymousAccess.NONE)
+    authorizer = RightsByRepository(DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess.NONE)
     issue = IssueTokens(authorizer, issuer, credentials, timedelta(days=30))
     addresses = Addresses(None, "", SERVICE)
     context = Context(

@@ -6,8 +6,9 @@ from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_ch
 from entrepot.access.code_logins import CodeLogins
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.database_projects import DatabaseProjects
+from entrepot.access.database_standings import DatabaseStandings
 from entrepot.access.database_users import DatabaseUsers
-from entrepot.access.decide import AnonymousAccess, Rules, decide
+from entrepot.access.decide import AnonymousAccess, Decision, Ground, Rules, decide
 from entrepot.access.device_logins import DeviceLogins
 from entrepot.access.errors import (
     AccountNameTaken,
@@ -22,16 +23,20 @@ from entrepot.access.first_admin import ADMIN, FirstPasswordMissing, PasswordFil
 from entrepot.access.issue_tokens import Issued, IssueTokens
 from entrepot.access.key_set import KeySet
 from entrepot.access.keyring import Keyring, Rotation
+from entrepot.access.limits import Limit, limit_of, limits_from_json, limits_to_json
 from entrepot.access.login_states import LoginStates
 from entrepot.access.onboarding import Onboarding
 from entrepot.access.passwords import Passwords, generate_password
+from entrepot.access.patterns import EVERY_REPOSITORY, PatternInvalid, RepositoryPattern
 from entrepot.access.port import Clock, Projects, StoredUser, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
 from entrepot.access.rights import CATALOG, METRICS, Action, Grant, Resource, ResourceKind
+from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.scopes import Scope, parse_scopes, render_scopes
 from entrepot.access.sealing import SealInvalid, is_sealed, seal, unseal
 from entrepot.access.secret import Secret
 from entrepot.access.signing_key import SigningKey, SigningKeyInvalid
+from entrepot.access.standing import DEFAULT_PROJECT, Binding, Places, Standing
 from entrepot.access.stored_credentials import LiveCredentials, StoredCredentials
 from entrepot.access.tokens import SKEW_AT_MOST, IssuedToken, TokenIssuer, TokenVerifier
 from entrepot.access.workload_logins import WorkloadLogins
@@ -39,7 +44,10 @@ from entrepot.access.workload_logins import WorkloadLogins
 __all__ = [
     "ADMIN",
     "ANONYMOUS",
+    "BUILT_IN_ROLES",
     "CATALOG",
+    "DEFAULT_PROJECT",
+    "EVERY_REPOSITORY",
     "METRICS",
     "SKEW_AT_MOST",
     "AccountNameTaken",
@@ -47,6 +55,7 @@ __all__ = [
     "AnonymousAccess",
     "Authenticator",
     "Authorizer",
+    "Binding",
     "Caller",
     "ChallengeError",
     "Clock",
@@ -54,16 +63,20 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "DatabaseProjects",
+    "DatabaseStandings",
     "DatabaseUsers",
+    "Decision",
     "DeviceLogins",
     "ExternalLogins",
     "FirstPasswordMissing",
     "Grant",
+    "Ground",
     "IssueTokens",
     "Issued",
     "IssuedToken",
     "KeySet",
     "Keyring",
+    "Limit",
     "LiveCredentials",
     "LoginDenied",
     "LoginExpired",
@@ -74,10 +87,13 @@ __all__ = [
     "Onboarding",
     "PasswordFileUnusable",
     "Passwords",
+    "PatternInvalid",
+    "Places",
     "Principal",
     "PrincipalKind",
     "Projects",
     "RememberedLogins",
+    "RepositoryPattern",
     "Resource",
     "ResourceKind",
     "Rotation",
@@ -87,6 +103,7 @@ __all__ = [
     "Secret",
     "SigningKey",
     "SigningKeyInvalid",
+    "Standing",
     "StoredCredentials",
     "StoredUser",
     "TokenIssuer",
@@ -99,6 +116,9 @@ __all__ = [
     "ensure_admin",
     "generate_password",
     "is_sealed",
+    "limit_of",
+    "limits_from_json",
+    "limits_to_json",
     "parse_scopes",
     "render_scopes",
     "seal",

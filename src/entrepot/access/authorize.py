@@ -1,40 +1,45 @@
 """Whether a caller may: what its token carries, and what its principal may do at this moment."""
 
+import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from entrepot.access.decide import AnonymousAccess, Rules, decide
+from entrepot.access.decide import AnonymousAccess, Decision, Rules, decide
 from entrepot.access.lru import Recent
-from entrepot.access.port import Projects, Users
-from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
+from entrepot.access.port import Clock, Projects, Standings
+from entrepot.access.principals import Caller, Principal
 from entrepot.access.rights import Action, Resource
 from entrepot.access.scopes import Scope
+from entrepot.access.standing import Places, Standing
 
-REPOSITORIES_AT_MOST = 4096  # repositories whose project a process remembers
-PRINCIPALS_AT_MOST = 4096  # principals whose state a process remembers; a few hundred bytes each
+PRINCIPALS_AT_MOST = 4096  # principals whose standing a process remembers; a few hundred bytes each and their bindings
 
 
 class Authorizer:
-    """Answers about rights, for every door: denied unless allowed, and errors of the users propagate.
+    """Answers about rights, for every door: denied unless allowed, and errors of the database propagate.
 
-    The state of a principal (does it exist, is it disabled, is it an administrator) is remembered under the
-    ``access_version`` of the request, which moves whenever any of this changes: a right that was taken away is gone at
-    the next request of every process.
+    How a principal stands (does it exist, is it disabled, what is it bound to) and which projects there are is
+    remembered under the ``access_version`` of the request, which moves whenever any of this changes: a right that was
+    taken away is gone at the next request of every process.
     """
 
     def __init__(
         self,
-        users: Users,
+        standings: Standings,
         projects: Projects,
         anonymous: AnonymousAccess,
         *,
         principals_at_most: int = PRINCIPALS_AT_MOST,
+        clock: Clock = time.time,
     ) -> None:
-        self._users = users
+        self._standings = standings
         self._projects = projects
-        self._project_uids: Recent[str, tuple[int, str]] = Recent(REPOSITORIES_AT_MOST)
         self._rules = Rules(anonymous)
-        self._states: Recent[str, tuple[int, Principal | None]] = Recent(principals_at_most)
+        self._clock = clock
+        self._known: Recent[str, tuple[int, Standing | None]] = Recent(principals_at_most)
+        self._places: tuple[int, Places] | None = None
+        self._reading_places = asyncio.Lock()
 
     async def allows(self, caller: Caller, action: Action, resource: Resource, access_version: int) -> bool:
         """Whether this request may: its token carries the action and its principal has the right."""
@@ -47,65 +52,71 @@ class Authorizer:
 
         A token was granted for the repository in its project: where that is another one now, it carries nothing.
         """
-        if caller.granted is None:
-            return True
-        return caller.carries(action, resource, await self._project_of(resource, access_version))
+        if caller.granted is None or not resource.is_repository:
+            return caller.carries(action, resource)
+        places = await self._places_at(access_version)
+        return caller.carries(action, resource, places.uid_of(resource.name))
 
     async def principal_allows(
         self, principal: Principal, action: Action, resource: Resource, access_version: int
     ) -> bool:
         """Whether the principal has the right, whatever the token of the request carries."""
-        current = await self._current(principal, access_version)
-        return current is not None and decide(current, action, resource, self._rules)
+        standing = await self._standing_at(principal, access_version)
+        if standing is None:
+            return False
+        return decide(standing, action, resource, self._rules, await self._places_at(access_version)).is_allowed
 
-    async def granted(self, principal: Principal, scopes: Iterable[Scope]) -> tuple[Scope, ...]:
-        """What a token for ``principal`` may carry of ``scopes``: in the same order, without what is denied.
+    async def granted(self, caller: Caller, scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+        """What a token for ``caller`` may carry of ``scopes``: in the same order, without what is denied.
 
-        Reads the principal's state afresh, as no version is at hand when a token is asked for.
+        Reads the principal's standing afresh, as no version is at hand when a token is asked for.
         """
-        current = await self._load(principal)
-        if current is None:
+        standing = self._lasting(await self._standings.find(caller.principal))
+        if standing is None:
             return ()
-        allowed = [
-            Scope(
-                scope.resource, frozenset(a for a in scope.actions if decide(current, a, scope.resource, self._rules))
+        places = await self._projects.read()
+        allowed = (
+            replace(
+                scope,
+                actions=frozenset(
+                    action
+                    for action in scope.actions
+                    if caller.is_within_limits(action, scope.resource)
+                    and decide(standing, action, scope.resource, self._rules, places).is_allowed
+                ),
+                project=places.uid_of(scope.resource.name) if scope.resource.is_repository else "",
             )
             for scope in scopes
-        ]
-        granted = [scope for scope in allowed if scope.actions]
-        projects = await self._projects.uids_of([s.resource.name for s in granted if s.resource.is_repository])
-        return tuple(
-            replace(scope, project=projects.get(scope.resource.name, "") if scope.resource.is_repository else "")
-            for scope in granted
         )
+        return tuple(scope for scope in allowed if scope.actions)
 
-    async def _project_of(self, resource: Resource, access_version: int) -> str:
-        """The project of a repository as it is at ``access_version``."""
-        if not resource.is_repository:
-            return ""
-        known = self._project_uids.get(resource.name)
-        if known is not None and known[0] == access_version:
-            return known[1]
-        uid = (await self._projects.uids_of([resource.name]))[resource.name]
-        self._project_uids.put(resource.name, (access_version, uid))
-        return uid
-
-    async def _current(self, principal: Principal, access_version: int) -> Principal | None:
-        """The principal as it is at ``access_version``, None if it is gone or disabled."""
-        if principal.kind is PrincipalKind.ANONYMOUS:
-            return ANONYMOUS
-        known = self._states.get(principal.id)
-        if known is not None and known[0] == access_version:
-            return known[1]
-        # The version was read before the state is: what is stored under it is never older than it.
-        current = await self._load(principal)
-        self._states.put(principal.id, (access_version, current))
-        return current
-
-    async def _load(self, principal: Principal) -> Principal | None:
-        if principal.kind is PrincipalKind.ANONYMOUS:
-            return ANONYMOUS
-        user = await self._users.find_by_id(principal.id)
-        if user is None or user.disabled or user.id != principal.id:
+    async def explain(self, principal: Principal, action: Action, resource: Resource) -> Decision | None:
+        """What would be decided now, and why; None where there is no such principal or it is disabled."""
+        standing = self._lasting(await self._standings.find(principal))
+        if standing is None:
             return None
-        return Principal(PrincipalKind.USER, user.id, user.name, user.is_admin)
+        return decide(standing, action, resource, self._rules, await self._projects.read())
+
+    async def _standing_at(self, principal: Principal, access_version: int) -> Standing | None:
+        """How the principal stands at ``access_version``, None if it is gone or disabled."""
+        known = self._known.get(principal.id)
+        if known is not None and known[0] == access_version:
+            return self._lasting(known[1])
+        # The version was read before the rows are: what is stored under it is never older than it.
+        standing = await self._standings.find(principal)
+        self._known.put(principal.id, (access_version, standing))
+        return self._lasting(standing)
+
+    def _lasting(self, standing: Standing | None) -> Standing | None:
+        """The same, unless its time is over: that comes without any change of the database."""
+        if standing is None or standing.expires_at is None:
+            return standing
+        return standing if self._clock() < standing.expires_at.timestamp() else None
+
+    async def _places_at(self, access_version: int) -> Places:
+        """The projects that there are at ``access_version``, read by one request for all that wait."""
+        if self._places is None or self._places[0] != access_version:
+            async with self._reading_places:
+                if self._places is None or self._places[0] != access_version:
+                    self._places = (access_version, await self._projects.read())
+        return self._places[1]

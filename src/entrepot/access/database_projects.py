@@ -1,10 +1,9 @@
 """Projects as they stand in the database."""
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from entrepot.metadata import Database, find_project_of
-from entrepot.oci import RepositoryName
+from entrepot.access.standing import Places
+from entrepot.metadata import Database, project_uids
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +12,6 @@ class DatabaseProjects:
 
     database: Database
 
-    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
-        """The uids of the projects to which the repositories belong."""
-        return await self.database.read(
-            lambda tx: {name: find_project_of(tx, RepositoryName(name)).uid for name in repositories}
-        )
+    async def read(self) -> Places:
+        """All of them, by name."""
+        return Places(await self.database.read(project_uids))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from entrepot.access.port import StoredUser
-from entrepot.metadata import Database, UserRow, find_user_by_uid
+from entrepot.metadata import Database, UserRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,6 @@ class DatabaseUsers:
     async def find_by_name(self, name: str) -> StoredUser | None:
         """The user called exactly ``name``."""
         return _user(await self.database.hot.find_user(name))
-
-    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  the port's name
-        """The user with this opaque id."""
-        return _user(await self.database.read(lambda tx: find_user_by_uid(tx, id)))
 
 
 def _user(row: UserRow | None) -> StoredUser | None:

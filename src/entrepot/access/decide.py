@@ -1,10 +1,10 @@
-"""The one decision about rights: values in, a truth value out, denied unless something allows it."""
+"""The one decision about rights: values in, an answer out, denied unless something allows it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from entrepot.access.principals import Principal
-from entrepot.access.rights import Action, Resource
+from entrepot.access.rights import CATALOG, Action, Resource, ResourceKind
+from entrepot.access.standing import Binding, Places, Standing
 
 
 class AnonymousAccess(StrEnum):
@@ -22,19 +22,65 @@ class Rules:
     anonymous: AnonymousAccess = AnonymousAccess.NONE
 
 
+class Ground(StrEnum):
+    """What a decision rests on."""
+
+    ADMIN = "admin"
+    SETTING = "setting"
+    BINDING = "binding"
+    NOT_APPLICABLE = "not-applicable"
+    NO_BINDING = "no-binding"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether something is allowed, and why; ``binding`` is the first that allows it."""
+
+    is_allowed: bool
+    ground: Ground
+    binding: Binding | None = None
+
+
 _OF_EVERYONE = {
     AnonymousAccess.NONE: frozenset[Action](),
     AnonymousAccess.PULL: frozenset({Action.PULL, Action.CATALOG}),
-    AnonymousAccess.PUSH: frozenset({Action.PULL, Action.CATALOG, Action.PUSH}),
+    AnonymousAccess.PUSH: frozenset({Action.PULL, Action.CATALOG, Action.PUSH, Action.MOVE}),
 }
 
 
-def decide(principal: Principal, action: Action, resource: Resource, rules: Rules) -> bool:
-    """Whether ``principal``, in its current state, may do ``action`` on ``resource``.
+def decide(standing: Standing, action: Action, resource: Resource, rules: Rules, places: Places) -> Decision:
+    """Whether the principal, as it stands, may do ``action`` on ``resource``.
 
-    An administrator may do everything that there is to do; everyone else what the rules give to everyone. Whoever may
-    pull everywhere may list the catalog too; nothing is ever deleted, and no figures are read, without a name.
+    An administrator may do everything that there is to do. Everyone else may do what the rules give to everyone, and
+    what a binding gives: of the resource's project, or inherited from one above it. Who may pull anything may ask for
+    the catalog, which shows no more than that; nothing of the registry itself is given by bindings.
     """
     if action not in resource.actions:
-        return False
-    return principal.is_admin or action in _OF_EVERYONE[rules.anonymous]
+        return Decision(is_allowed=False, ground=Ground.NOT_APPLICABLE)
+    if standing.principal.is_admin:
+        return Decision(is_allowed=True, ground=Ground.ADMIN)
+    if action in _OF_EVERYONE[rules.anonymous]:
+        return Decision(is_allowed=True, ground=Ground.SETTING)
+    for binding in standing.bindings:
+        if _allows(binding, action, resource, places):
+            return Decision(is_allowed=True, ground=Ground.BINDING, binding=binding)
+    return Decision(is_allowed=False, ground=Ground.NO_BINDING)
+
+
+def _allows(binding: Binding, action: Action, resource: Resource, places: Places) -> bool:
+    match resource.kind:
+        case ResourceKind.REPOSITORY:
+            return (
+                action in binding.actions
+                and binding.repositories.matches(resource.name)
+                and binding.reaches(places.project_of(resource.name))
+            )
+        case ResourceKind.PROJECT:
+            return action in binding.actions and binding.reaches(resource.name) and _is_whole(binding, resource.name)
+        case ResourceKind.REGISTRY:
+            return resource == CATALOG and Action.PULL in binding.actions
+
+
+def _is_whole(binding: Binding, project: str) -> bool:
+    """Whether the binding is for every repository of the project: who has a part of it does not administer it."""
+    return binding.repositories.covers("" if project == "*" else project)

@@ -45,7 +45,7 @@ class IssueTokens:
             refresh_token = await self.credentials.make(
                 CredentialKind.REFRESH, caller, offline_for, self.refresh_lifetime
             )
-        granted = await self.authorizer.granted(caller.principal, scopes)
+        granted = await self.authorizer.granted(caller, scopes)
         token = self.issuer.issue(caller.principal, granted, credential=caller.credential)
         return Issued(token, granted, refresh_token)
 

@@ -1,12 +1,13 @@
 """What access needs from outside: users, projects, credentials, and the time."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from entrepot.access.credentials import CredentialKind
-from entrepot.access.principals import Caller
+from entrepot.access.principals import Caller, Principal
 from entrepot.access.secret import Secret
+from entrepot.access.standing import Places, Standing
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since some epoch; the one of Unix where a token's times are meant."""
@@ -30,16 +31,20 @@ class Users(Protocol):
         """The user called exactly ``name`` at this moment, disabled or not."""
         ...
 
-    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  as the field
-        """The user with this opaque id at this moment, disabled or not."""
+
+class Standings(Protocol):
+    """How principals stand, read afresh at each call; whatever fails there must raise, never answer None."""
+
+    async def find(self, principal: Principal) -> Standing | None:
+        """The principal in its current state with what it is bound to; None if it is gone or disabled."""
         ...
 
 
 class Projects(Protocol):
-    """Which project has which repository, read afresh at each call; whatever fails there must raise."""
+    """Which projects there are, read afresh at each call; whatever fails there must raise."""
 
-    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
-        """The uids of the projects to which repositories of these names belong, whether or not they exist."""
+    async def read(self) -> Places:
+        """All of them."""
         ...
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from entrepot.access.limits import Limit
 from entrepot.access.rights import Action, Grant, Resource
 
 
@@ -39,17 +40,25 @@ class Caller:
 
     ``granted`` is what its token carries, and None when the credentials themselves were sent (or none at all): then
     every right of the principal counts. ``credential`` is the uid of the stored credential behind it all, empty for a
-    password. ``is_expired`` marks a token whose time is over, which counts where an upload session stands for it.
+    password; ``limits`` is what that is narrowed to, None for nothing. ``is_expired`` marks a token whose time is over,
+    which counts where an upload session stands for it.
     """
 
     principal: Principal
     granted: frozenset[Grant] | None
     credential: str = ""
     is_expired: bool = False
+    limits: tuple[Limit, ...] | None = None
 
     def carries(self, action: Action, resource: Resource, project: str = "") -> bool:
         """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are.
 
         ``project`` is the uid of the project in which the repository lies now.
         """
+        if not self.is_within_limits(action, resource):
+            return False
         return self.granted is None or Grant(resource, action, project) in self.granted
+
+    def is_within_limits(self, action: Action, resource: Resource) -> bool:
+        """Whether ``action`` lies within what the credential is narrowed to."""
+        return self.limits is None or any(limit.allows(action, resource) for limit in self.limits)

@@ -8,20 +8,28 @@ from entrepot.oci import RepositoryName
 
 
 class Action(StrEnum):
-    """One kind of use of a resource; the values are those of Docker's token scopes where it has one."""
+    """One kind of use of a resource; the values are those of Docker's token scopes where it has one.
+
+    To push is to add content and make tags; to let a tag that is there point elsewhere is to move it.
+    """
 
     PULL = "pull"
     PUSH = "push"
     DELETE = "delete"
+    MOVE = "move"
+    ROBOTS = "robots"
+    RETENTION = "retention"
+    PROJECT = "project"
     CATALOG = "catalog"
     METRICS = "metrics"
 
 
 class ResourceKind(StrEnum):
-    """The resource types of Docker's token scopes that this registry knows."""
+    """The resource types of Docker's token scopes that this registry knows, and projects, which no token is for."""
 
     REPOSITORY = "repository"
     REGISTRY = "registry"
+    PROJECT = "project"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,6 +44,11 @@ class Resource:
         """The repository called ``name``, whether or not it exists."""
         return cls(ResourceKind.REPOSITORY, name.text)
 
+    @classmethod
+    def project(cls, name: str) -> Self:
+        """The project called ``name``: a prefix that ends in a slash, or ``*``."""
+        return cls(ResourceKind.PROJECT, name)
+
     @property
     def is_repository(self) -> bool:
         """Whether it is a repository, and no part of the registry itself."""
@@ -44,9 +57,18 @@ class Resource:
     @property
     def actions(self) -> frozenset[Action]:
         """Every action that there is on this resource; none for a part of the registry that does not exist."""
-        if self.kind is ResourceKind.REPOSITORY:
-            return _REPOSITORY_ACTIONS
-        return _REGISTRY_ACTIONS.get(self.name, frozenset())
+        match self.kind:
+            case ResourceKind.REPOSITORY:
+                return _REPOSITORY_ACTIONS
+            case ResourceKind.PROJECT:
+                return _PROJECT_ACTIONS
+            case ResourceKind.REGISTRY:
+                return _REGISTRY_ACTIONS.get(self.name, frozenset())
+
+    @property
+    def token_actions(self) -> frozenset[Action]:
+        """Those of its actions that the scope of a token can name."""
+        return _TOKEN_ACTIONS & self.actions
 
 
 CATALOG = Resource(ResourceKind.REGISTRY, "catalog")
@@ -55,7 +77,9 @@ CATALOG = Resource(ResourceKind.REGISTRY, "catalog")
 METRICS = Resource(ResourceKind.REGISTRY, "metrics")
 """The registry's own figures."""
 
-_REPOSITORY_ACTIONS = frozenset({Action.PULL, Action.PUSH, Action.DELETE})
+_PROJECT_ACTIONS = frozenset({Action.ROBOTS, Action.RETENTION, Action.PROJECT})
+_REPOSITORY_ACTIONS = frozenset({Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE}) | _PROJECT_ACTIONS
+_TOKEN_ACTIONS = frozenset({Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE, Action.CATALOG, Action.METRICS})
 _REGISTRY_ACTIONS = {CATALOG.name: frozenset({Action.CATALOG}), METRICS.name: frozenset({Action.METRICS})}
 
 

@@ -34,14 +34,20 @@ class Scope:
 
     @override
     def __str__(self) -> str:
-        return f"{self.resource.kind.value}:{self.resource.name}:{','.join(self.action_names)}"
+        return f"{self.resource.kind.value}:{self.resource.name}:{','.join(self._asked_names)}"
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """The actions as they are written in scopes and tokens, in the order of Action."""
+        """The actions as they are written in tokens, in the order of Action."""
         if self.resource.kind is ResourceKind.REGISTRY:
             return (_EVERY_ACTION,) if self.actions else ()
         return tuple(action.value for action in Action if action in self.actions)
+
+    @property
+    def _asked_names(self) -> tuple[str, ...]:
+        """As clients write them, who ask for ``push`` and mean both to make tags and to move them."""
+        names = self.action_names
+        return tuple(n for n in names if n != Action.MOVE) if Action.PUSH in self.actions else names
 
     @property
     def grants(self) -> frozenset[Grant]:
@@ -84,11 +90,11 @@ def scope_of(kind: str, name: str, action_names: Iterable[str]) -> Scope | None:
         return None
     words = frozenset(action_names)
     if _EVERY_ACTION in words:
-        actions = resource.actions
+        actions = resource.token_actions
     elif resource.kind is ResourceKind.REGISTRY:
         actions = frozenset()
     else:
-        actions = frozenset(action for action in resource.actions if action.value in words)
+        actions = frozenset(action for action in resource.token_actions if action.value in words)
     return Scope(resource, actions) if actions else None
 
 
@@ -101,7 +107,8 @@ def _parse(text: str) -> Scope | None:
         raise RequestInvalid(reason="scope", scope=text[:_SHOWN])
     if type_match[1] == ResourceKind.REPOSITORY and not _is_resource_name(name):
         raise RequestInvalid(reason="scope", scope=text[:_SHOWN])
-    return scope_of(type_match[1], name, actions.split(","))
+    words = actions.split(",")
+    return scope_of(type_match[1], name, [*words, Action.MOVE] if Action.PUSH in words else words)
 
 
 def _resource(kind: str, name: str) -> Resource | None:

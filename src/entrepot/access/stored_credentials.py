@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from entrepot.access.credentials import Credential, CredentialKind
+from entrepot.access.limits import limits_from_json
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock
 from entrepot.access.principals import Caller, Principal, PrincipalKind
@@ -82,8 +83,8 @@ class StoredCredentials:
     async def identify(self, text: Secret, *kinds: CredentialKind) -> Caller:
         """Whose credential of one of these kinds a text is.
 
-        Raises Unauthorized with the reasons ``credentials`` (none of ours), ``revoked``, ``expired``, ``disabled`` and
-        ``limits``; all but the first only to who has the whole secret.
+        Raises Unauthorized with the reasons ``credentials`` (none of ours), ``revoked``, ``expired`` and
+        ``disabled``; all but the first only to who has the whole secret.
         """
         credential = Credential.parse(text)
         if credential is None or credential.kind not in kinds:
@@ -97,9 +98,8 @@ class StoredCredentials:
             return found
 
         row = await self.database.read(unit)
-        if row.scopes is not None:
-            raise Unauthorized(reason="limits")  # what it is narrowed to is not read here: refused, never widened
-        return Caller(principal_of(row.account), None, row.uid)
+        limits = None if row.scopes is None else limits_from_json(row.scopes)
+        return Caller(principal_of(row.account), None, row.uid, limits=limits)
 
 
 class LiveCredentials:

@@ -17,6 +17,7 @@ from entrepot.access import (
     Authenticator,
     Authorizer,
     DatabaseProjects,
+    DatabaseStandings,
     DatabaseUsers,
     IssueTokens,
     LiveCredentials,
@@ -104,7 +105,9 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     credentials = StoredCredentials(database)
     logins = logins_of(settings, database, keys, credentials, stack)
     authenticator = Authenticator(users, passwords, verifier, credentials, logins.external)
-    authorizer = Authorizer(users, DatabaseProjects(database), AnonymousAccess(settings.anonymous.value))
+    authorizer = Authorizer(
+        DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess(settings.anonymous.value)
+    )
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
     door = Door(authenticator, authorizer, addresses, LiveCredentials(database))

@@ -13,6 +13,15 @@ from entrepot.metadata.accounts import (
     set_admin,
 )
 from entrepot.metadata.actors import Actor, record_audit, record_audits
+from entrepot.metadata.bindings import (
+    BindingRow,
+    NewBinding,
+    add_binding,
+    bindings_for,
+    find_binding,
+    list_bindings,
+    remove_binding,
+)
 from entrepot.metadata.blobs import (
     LinkedBlob,
     blob_pieces,
@@ -147,7 +156,7 @@ from entrepot.metadata.port import (
     UniqueViolation,
     UserRow,
 )
-from entrepot.metadata.projects import ProjectRow, find_project_of
+from entrepot.metadata.projects import ProjectRow, find_project_of, project_uids
 from entrepot.metadata.pulls import PullCount, Pulled, find_old_pulls, record_pulls, remove_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.removal import (
@@ -213,6 +222,7 @@ __all__ = [
     "PARKED",
     "AccountRow",
     "Actor",
+    "BindingRow",
     "BlobFacts",
     "BlobKey",
     "Claim",
@@ -238,6 +248,7 @@ __all__ = [
     "LoggedLine",
     "ManifestFacts",
     "ManifestKey",
+    "NewBinding",
     "NewCredential",
     "Progress",
     "ProjectRow",
@@ -268,6 +279,7 @@ __all__ = [
     "UniqueViolation",
     "UploadSession",
     "UserRow",
+    "add_binding",
     "add_credential",
     "add_external_account",
     "add_first_signing_key",
@@ -277,6 +289,7 @@ __all__ = [
     "add_user",
     "advance_schedule",
     "begin_removal",
+    "bindings_for",
     "blob_facts",
     "blob_pieces",
     "bury_objects",
@@ -306,6 +319,7 @@ __all__ = [
     "fail_review",
     "find_account",
     "find_account_by_name",
+    "find_binding",
     "find_credential",
     "find_external_account",
     "find_job",
@@ -333,6 +347,7 @@ __all__ = [
     "link_is_referenced",
     "linked_blobs",
     "links_of",
+    "list_bindings",
     "list_jobs",
     "list_reclaimed",
     "list_referrers",
@@ -357,6 +372,7 @@ __all__ = [
     "open_database",
     "open_session",
     "postpone_reviews",
+    "project_uids",
     "queue_blobs",
     "queue_manifests",
     "queue_totals",
@@ -370,6 +386,7 @@ __all__ = [
     "record_pulls",
     "refuse_dead_objects",
     "release_manifests",
+    "remove_binding",
     "remove_blobs",
     "remove_links",
     "remove_manifests",

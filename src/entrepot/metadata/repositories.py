@@ -3,7 +3,8 @@
 from sqlalchemy import bindparam, select
 
 from entrepot.metadata.actors import Actor
-from entrepot.metadata.tables import EVERY_PROJECT, repositories
+from entrepot.metadata.projects import hold_project_of
+from entrepot.metadata.tables import repositories
 from entrepot.metadata.transaction import Transaction
 from entrepot.oci import RepositoryName, Unavailable
 
@@ -31,7 +32,7 @@ def lock_repository(tx: Transaction, repository_id: int) -> None:
 def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> int:
     """The row number of the repository, made now if it is not there; safe against others that make it too.
 
-    Raises Unavailable while a repository of that name is being deleted.
+    It is made in the project that has the longest name of those that its own begins with. Raises Unavailable while a repository of that name is being deleted.
     """
     found = find_repository(tx, name)
     if found is not None:
@@ -39,7 +40,7 @@ def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> in
     tx.execute(
         tx.dialect.insert(repositories)
         .values(
-            project_id=EVERY_PROJECT,
+            project_id=hold_project_of(tx, name).id,
             name=name.text,
             kind="hosted",
             state="active",

@@ -24,6 +24,7 @@ from entrepot.metadata import (
 )
 from entrepot.oci import (
     Algorithm,
+    Denied,
     Digest,
     DigestInvalid,
     Manifest,
@@ -59,7 +60,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ManifestPush:
-    """What a client sends: where to, under which tags, and the bytes with their declared media type."""
+    """What a client sends: where to, under which tags, and the bytes with their declared media type.
+
+    ``may_move_tags`` tells whether its right extends to tags that point elsewhere by now.
+    """
 
     repository: RepositoryName
     reference: Reference
@@ -67,6 +71,7 @@ class ManifestPush:
     content_type: str | None
     content: bytes
     condition: Condition = Condition()
+    may_move_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class PushManifest:
         """Store and tag.
 
         Raises DigestInvalid, ManifestInvalid, SizeInvalid, ManifestBlobUnknown with every digest that is missing,
-        ManifestConditionFailed.
+        ManifestConditionFailed; Denied for a tag that would have to be moved and may not.
         """
         digest = _digest_of(push)
         manifest = parse_manifest(push.content, push.content_type)
@@ -120,7 +125,7 @@ class PushManifest:
                 push.condition.check(None if stored.is_new else digest, str(digest))
                 queue_manifests(tx, [stored.id], Event.PUSHED)
             for tag in sorted(tags):  # in one order, so that two pushes do not wait for each other
-                _place_tag(tx, repository_id, tag, stored, manifest, push.condition, actor, self.lease)
+                _place_tag(tx, repository_id, tag, stored, manifest, push, actor, self.lease)
 
         await self.database.write(unit)
         return PushedManifest(digest, tags, manifest.subject.digest if manifest.subject else None)
@@ -171,17 +176,19 @@ def _place_tag(
     tag: Tag,
     stored: StoredManifest,
     manifest: Manifest,
-    condition: Condition,
+    push: ManifestPush,
     actor: Actor,
     lease: timedelta,
 ) -> None:
     placed = False
     while not placed:  # others may create the tag, or take it away, after it was looked for
         was = find_tag(tx, repository_id, tag, lock=True)
-        condition.check(was, tag.text)
+        push.condition.check(was, tag.text)
         if was is None:
             placed = create_tag(tx, repository_id, tag, stored, actor)
         else:
+            if was != stored.digest and not push.may_move_tags:
+                raise Denied(scope=f"repository:{push.repository}:move", tag=tag.text)
             move_tag(tx, repository_id, tag, stored, was, actor, lease)
             placed = True
     if ReferrersTag.parse(tag) is not None:

@@ -1,22 +1,27 @@
 """Rights are those of this moment, and of the token too."""
 
-from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from entrepot.access import (
     ANONYMOUS,
     CATALOG,
+    METRICS,
     Action,
     AnonymousAccess,
     Authorizer,
+    Binding,
     Caller,
     Grant,
+    Places,
     Principal,
     PrincipalKind,
     Resource,
+    Standing,
     StoredUser,
+    limit_of,
     parse_scopes,
     render_scopes,
 )
@@ -39,10 +44,10 @@ class OneProject:
         self.uid = PROJECT
         self.reads = 0
 
-    async def uids_of(self, repositories: Collection[str]) -> Mapping[str, str]:
+    async def read(self) -> Places:
         """Likewise."""
         self.reads += 1
-        return dict.fromkeys(repositories, self.uid)
+        return Places({"*": self.uid})
 
 
 class InMemoryUsers:
@@ -52,14 +57,17 @@ class InMemoryUsers:
         self.by_id = {user.id: user for user in users}
         self.reads = 0
         self.reachable = True
+        self.bindings_of_everyone: tuple[Binding, ...] = ()
+        self.expire_at: datetime | None = None
 
-    async def find_by_name(self, name: str) -> StoredUser | None:
+    async def find(self, principal: Principal) -> Standing | None:
         """Likewise."""
-        return next((user for user in self._read().values() if user.name == name), None)
-
-    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  the port's
-        """Likewise."""
-        return self._read().get(id)
+        if principal.kind is PrincipalKind.ANONYMOUS:
+            return Standing(ANONYMOUS, self.bindings_of_everyone)
+        user = self._read().get(principal.id)
+        if user is None or user.disabled:
+            return None
+        return Standing(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), expires_at=self.expire_at)
 
     def change(self, user: StoredUser) -> None:
         """Store another state of a user."""
@@ -209,7 +217,7 @@ async def test_what_is_remembered_is_bounded(users: InMemoryUsers) -> None:
         ghost = Principal(PrincipalKind.USER, f"ghost{number}", "ghost")
         assert not await authorizer.principal_allows(ghost, Action.PULL, REPOSITORY, 1)
 
-    assert len(authorizer._states) == 3
+    assert len(authorizer._known) == 3
 
 
 async def test_errors_deny(users: InMemoryUsers, authorizer: Authorizer) -> None:
@@ -219,7 +227,7 @@ async def test_errors_deny(users: InMemoryUsers, authorizer: Authorizer) -> None
     with pytest.raises(Unavailable):
         await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
     with pytest.raises(Unavailable):
-        await authorizer.granted(caller.principal, parse_scopes(["repository:a:pull"]))
+        await authorizer.granted(caller, parse_scopes(["repository:a:pull"]))
 
     users.reachable = True
     assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
@@ -230,14 +238,14 @@ async def test_granted_is_what_is_asked_and_allowed(users: InMemoryUsers) -> Non
     authorizer = Authorizer(users, OneProject(), AnonymousAccess.PULL)
     asked = parse_scopes(["repository:b:delete,push,pull repository:a:push registry:catalog:* registry:metrics:*"])
 
-    everything = await authorizer.granted(principal_of(ROOT), asked)
-    little = await authorizer.granted(ANONYMOUS, asked)
+    everything = await authorizer.granted(Caller(principal_of(ROOT), None), asked)
+    little = await authorizer.granted(Caller(ANONYMOUS, None), asked)
 
     assert render_scopes(everything) == render_scopes(asked)
     assert [scope.project for scope in everything] == [PROJECT, PROJECT, "", ""]
     assert render_scopes(little) == "repository:b:pull registry:catalog:*"
-    assert await authorizer.granted(principal_of(ANN), asked) == little
-    assert await authorizer.granted(principal_of(ROOT), ()) == ()
+    assert await authorizer.granted(Caller(principal_of(ANN), None), asked) == little
+    assert await authorizer.granted(Caller(principal_of(ROOT), None), ()) == ()
 
 
 async def test_granted_reads_the_state_of_this_moment(users: InMemoryUsers, authorizer: Authorizer) -> None:
@@ -247,8 +255,8 @@ async def test_granted_reads_the_state_of_this_moment(users: InMemoryUsers, auth
 
     users.change(replace(ROOT, disabled=True))
 
-    assert await authorizer.granted(principal_of(ROOT), asked) == ()
-    assert await authorizer.granted(replace(principal_of(ROOT), is_admin=True), asked) == ()
+    assert await authorizer.granted(Caller(principal_of(ROOT), None), asked) == ()
+    assert await authorizer.granted(Caller(replace(principal_of(ROOT), is_admin=True), None), asked) == ()
 
 
 async def test_a_token_is_good_for_the_project_it_was_granted_in(users: InMemoryUsers) -> None:
@@ -269,3 +277,44 @@ async def test_a_token_is_good_for_the_project_it_was_granted_in(users: InMemory
 async def test_a_token_without_its_project_carries_nothing(authorizer: Authorizer) -> None:
     """A grant that names no project is good for no repository."""
     assert not await authorizer.allows(with_token(ROOT, Grant(REPOSITORY, Action.PULL)), Action.PULL, REPOSITORY, 1)
+
+
+async def test_a_robot_that_is_over_has_no_rights(users: InMemoryUsers) -> None:
+    """Its time ends without a change of the version: the clock is asked each time."""
+    now = 1000.0
+    users.expire_at = datetime.fromtimestamp(1500, UTC)
+    authorizer = Authorizer(users, OneProject(), AnonymousAccess.PULL, clock=lambda: now)
+    caller = Caller(principal_of(ROOT), None)
+    assert await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
+
+    now = 1500.0
+
+    assert not await authorizer.allows(caller, Action.PULL, REPOSITORY, 1)
+    assert await authorizer.granted(caller, parse_scopes(["repository:a:pull"])) == ()
+
+
+async def test_a_narrowed_credential_carries_no_more(authorizer: Authorizer) -> None:
+    """An administrator's token for pulling in one place does that and nothing else, and makes no wider tokens."""
+    narrow = Caller(principal_of(ROOT), None, "c1", limits=(limit_of(["pull"], "team/app"),))
+
+    assert await authorizer.allows(narrow, Action.PULL, REPOSITORY, 1)
+    assert not await authorizer.allows(narrow, Action.PUSH, REPOSITORY, 1)
+    assert not await authorizer.allows(narrow, Action.PULL, OTHER, 1)
+    assert not await authorizer.allows(narrow, Action.METRICS, METRICS, 1)
+    assert not await authorizer.allows(narrow, Action.PROJECT, Resource.project("team/"), 1)
+    granted = await authorizer.granted(
+        narrow, parse_scopes(["repository:team/app:pull,push repository:team/other:pull"])
+    )
+    assert render_scopes(granted) == "repository:team/app:pull"
+
+
+async def test_who_asks_to_push_asks_to_move_tags(authorizer: Authorizer) -> None:
+    """Clients know no scope for moving tags: the one for pushing carries it where the right is there."""
+    full = await authorizer.granted(Caller(principal_of(ROOT), None), parse_scopes(["repository:team/app:push"]))
+    assert render_scopes(full) == "repository:team/app:push"
+    assert Action.MOVE in full[0].actions
+    limits = (limit_of(["push"], "**"),)
+    less = await authorizer.granted(
+        Caller(principal_of(ROOT), None, limits=limits), parse_scopes(["repository:a:push"])
+    )
+    assert less[0].actions == {Action.PUSH}

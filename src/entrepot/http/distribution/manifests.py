@@ -63,11 +63,13 @@ async def get_manifest(context: Context, request: Request, name: RepositoryName,
 async def put_manifest(context: Context, request: Request, name: RepositoryName, last: str) -> Response:
     """Store a manifest under a tag, or under its digest with any number of tags (end-7a, end-7b)."""
     reference = parse_reference(last)
-    caller = await context.admit(request, Action.PUSH, name)
+    access_version = await context.uses.hot.access_version()
+    caller = await context.admit(request, Action.PUSH, name, access_version)
+    may_move = await context.door.may(caller, Action.MOVE, Resource.repository(name), access_version)
     tags = _tags_of(request, reference)
     condition = _condition_of(request)
     content = await read_body(request, at_most=context.manifest_bytes_at_most)
-    push = ManifestPush(name, reference, tags, request.headers.get("content-type"), content, condition)
+    push = ManifestPush(name, reference, tags, request.headers.get("content-type"), content, condition, may_move)
 
     pushed = await context.uses.push_manifest(caller.principal, push)
 

@@ -10,7 +10,12 @@ from entrepot.oci import RepositoryName, RequestInvalid
 
 COMPONENTS = st.from_regex(r"[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}", fullmatch=True)
 NAMES = st.lists(COMPONENTS, min_size=1, max_size=4).map("/".join)
-REPOSITORY_ACTIONS = st.frozensets(st.sampled_from([Action.PULL, Action.PUSH, Action.DELETE]), min_size=1)
+REPOSITORY_ACTIONS = st.frozensets(st.sampled_from([Action.PULL, Action.PUSH, Action.DELETE]), min_size=1).map(
+    lambda actions: actions | {Action.MOVE} if Action.PUSH in actions else actions
+)
+"""What a client can ask for: who asks to push asks to move tags, too."""
+
+EVERYTHING = frozenset({Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE})
 REPOSITORY_SCOPES = st.builds(
     lambda name, actions: Scope(Resource.repository(RepositoryName.parse(name)), actions), NAMES, REPOSITORY_ACTIONS
 )
@@ -33,11 +38,11 @@ def repository(name: str) -> Resource:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("repository:a/b:pull,push", Scope(repository("a/b"), frozenset({Action.PULL, Action.PUSH}))),
+        ("repository:a/b:pull,push", Scope(repository("a/b"), frozenset({Action.PULL, Action.PUSH, Action.MOVE}))),
         ("repository:a/b:pull,pull", Scope(repository("a/b"), frozenset({Action.PULL}))),
         ("repository(plugin):a/b:pull", Scope(repository("a/b"), frozenset({Action.PULL}))),
-        ("repository:a:*", Scope(repository("a"), frozenset({Action.PULL, Action.PUSH, Action.DELETE}))),
-        ("repository:a:pull,*", Scope(repository("a"), frozenset({Action.PULL, Action.PUSH, Action.DELETE}))),
+        ("repository:a:*", Scope(repository("a"), EVERYTHING)),
+        ("repository:a:pull,*", Scope(repository("a"), EVERYTHING)),
         ("repository:example.com/a:pull", Scope(repository("example.com/a"), frozenset({Action.PULL}))),
         ("repository:a:pull,fly", Scope(repository("a"), frozenset({Action.PULL}))),
         ("registry:catalog:*", Scope(CATALOG, frozenset({Action.CATALOG}))),

@@ -133,7 +133,12 @@ async def test_an_issued_token_is_verified(issuer: TokenIssuer, verifier: TokenV
 
     assert await verifier.verify(issued.token.reveal()) == Caller(
         Principal(PrincipalKind.USER, "u1", "ann", is_admin=False),
-        frozenset({Grant(REPOSITORY, Action.PULL), Grant(REPOSITORY, Action.PUSH), Grant(CATALOG, Action.CATALOG)}),
+        frozenset(
+            {
+                *(Grant(REPOSITORY, action) for action in (Action.PULL, Action.PUSH, Action.MOVE)),
+                Grant(CATALOG, Action.CATALOG),
+            }
+        ),
     )
     assert issued.issued_at == datetime.fromtimestamp(NOW, UTC)
     assert issued.expires_in == timedelta(minutes=5)
@@ -169,7 +174,7 @@ def test_the_claims_are_those_of_dockers_specification(issuer: TokenIssuer) -> N
         "name": "ann",
         "cid": "c1",
         "access": [
-            {"type": "repository", "name": "team/app", "actions": ["pull", "push"], "project": "p1"},
+            {"type": "repository", "name": "team/app", "actions": ["pull", "push", "move"], "project": "p1"},
             {"type": "registry", "name": "catalog", "actions": ["*"], "project": ""},
         ],
     }
@@ -189,7 +194,7 @@ async def test_the_largest_request_fits(issuer: TokenIssuer, verifier: TokenVeri
     granted = (await verifier.verify(token)).granted
 
     assert granted is not None
-    assert len(granted) == 3 * SCOPES_AT_MOST
+    assert len(granted) == 4 * SCOPES_AT_MOST
 
 
 async def test_the_hand_made_token_is_good(verifier: TokenVerifier) -> None:
@@ -539,7 +544,7 @@ async def test_any_claims_are_read_or_refused(change: dict[str, object]) -> None
 
 async def test_scopes_are_written_with_the_words_of_requests(issuer: TokenIssuer, verifier: TokenVerifier) -> None:
     """A token for all actions of a repository carries each of them."""
-    scope = Scope(REPOSITORY, REPOSITORY.actions)
+    scope = Scope(REPOSITORY, REPOSITORY.token_actions)
     assert (await verifier.verify(issuer.issue(ANN, [scope]).token.reveal())).granted == scope.grants
 
 

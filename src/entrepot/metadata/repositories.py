@@ -32,7 +32,8 @@ def lock_repository(tx: Transaction, repository_id: int) -> None:
 def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> int:
     """The row number of the repository, made now if it is not there; safe against others that make it too.
 
-    It is made in the project that has the longest name of those that its own begins with. Raises Unavailable while a repository of that name is being deleted.
+    It is made in the project that has the longest name of those that its own begins with. Raises Unavailable while a
+    repository of that name is being deleted.
     """
     found = find_repository(tx, name)
     if found is not None:

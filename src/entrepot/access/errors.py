@@ -1,6 +1,6 @@
 """Refusals of logins beyond wrong credentials, which are ``Unauthorized`` everywhere."""
 
-from entrepot.oci import Denied, RequestInvalid
+from entrepot.oci import Denied, RegistryError, RequestInvalid
 
 
 class AccountNameTaken(Denied):
@@ -37,3 +37,37 @@ class LoginExpired(RequestInvalid):
     """The login was not completed in time, or was completed and used already."""
 
     message = "the login is over; begin a new one"
+
+
+class NameUnknownHere(RegistryError):
+    """There is no account, group, project or the like of this name; ``kind`` and ``name`` say which."""
+
+    code = "NAME_UNKNOWN"
+    message = "there is none of this name"
+
+
+class NameTaken(RegistryError):
+    """Another one has the name; ``kind`` and ``name`` say which."""
+
+    code = "DENIED"
+    message = "the name is taken"
+
+
+class NameUnsuitable(RequestInvalid):
+    """No name that an account, group or project may have."""
+
+    message = "this cannot be its name"
+
+
+class LastAdministrator(RegistryError):
+    """Nobody could administer the registry any more."""
+
+    code = "DENIED"
+    message = "this is the last administrator who is not disabled"
+
+
+class ProjectHasContent(RegistryError):
+    """A project cannot go while it has repositories or robots, nor be made over repositories without being told so."""
+
+    code = "DENIED"
+    message = "there are repositories or robots that belong to a project"

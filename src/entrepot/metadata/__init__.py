@@ -1,16 +1,22 @@
 """The registry's rows: transactions, queries and the schema, on SQLite and PostgreSQL alike."""
 
 from entrepot.metadata.accounts import (
+    ListedAccount,
     TrustRow,
     add_external_account,
+    add_robot,
+    count_admins,
     find_account,
     find_account_by_name,
     find_external_account,
+    list_accounts,
     list_trusts,
     note_login,
+    remove_account,
     rename_account,
     replace_login_groups,
     set_admin,
+    set_disabled,
 )
 from entrepot.metadata.actors import Actor, record_audit, record_audits
 from entrepot.metadata.bindings import (
@@ -66,9 +72,12 @@ from entrepot.metadata.collection import (
 from entrepot.metadata.credentials import (
     AccountRow,
     CredentialRow,
+    ListedCredential,
     NewCredential,
     add_credential,
+    end_credentials,
     find_credential,
+    list_credentials,
     revoke_credential,
     revoke_logins,
     trim_credentials,
@@ -87,6 +96,16 @@ from entrepot.metadata.dead_objects import (
     unknown_keys,
 )
 from entrepot.metadata.dialect import Dialect
+from entrepot.metadata.groups import (
+    GroupRow,
+    add_group,
+    add_member,
+    find_group,
+    list_groups,
+    members_of,
+    remove_group,
+    remove_member,
+)
 from entrepot.metadata.job_runs import (
     LOG_LINES_KEPT,
     Claim,
@@ -156,7 +175,17 @@ from entrepot.metadata.port import (
     UniqueViolation,
     UserRow,
 )
-from entrepot.metadata.projects import ProjectRow, find_project_of, project_uids
+from entrepot.metadata.projects import (
+    ProjectRow,
+    add_project,
+    find_project,
+    find_project_of,
+    list_projects,
+    move_repositories,
+    project_uids,
+    remove_project,
+    repositories_beneath,
+)
 from entrepot.metadata.pulls import PullCount, Pulled, find_old_pulls, record_pulls, remove_pulls
 from entrepot.metadata.referrers import list_referrers, set_fallback_referrers
 from entrepot.metadata.removal import (
@@ -192,6 +221,7 @@ from entrepot.metadata.signing_keys import (
 from entrepot.metadata.tables import DEFAULT_STORE
 from entrepot.metadata.tags import create_tag, find_tag, list_tags, move_tag, remove_tag, tags_on
 from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.trusts import ListedTrust, add_trust, remove_trust, trusts_of
 from entrepot.metadata.unqueued import find_unqueued, queue_unqueued
 from entrepot.metadata.uploads import (
     UploadSession,
@@ -237,6 +267,7 @@ __all__ = [
     "EncodingUnsuitable",
     "Event",
     "ForeignKeyViolation",
+    "GroupRow",
     "HotReads",
     "Job",
     "JobLine",
@@ -245,6 +276,9 @@ __all__ = [
     "Key",
     "LinkFacts",
     "LinkedBlob",
+    "ListedAccount",
+    "ListedCredential",
+    "ListedTrust",
     "LoggedLine",
     "ManifestFacts",
     "ManifestKey",
@@ -283,9 +317,14 @@ __all__ = [
     "add_credential",
     "add_external_account",
     "add_first_signing_key",
+    "add_group",
     "add_login_state",
+    "add_member",
     "add_next_signing_key",
     "add_object",
+    "add_project",
+    "add_robot",
+    "add_trust",
     "add_user",
     "advance_schedule",
     "begin_removal",
@@ -300,6 +339,7 @@ __all__ = [
     "claim_dead_objects",
     "claim_job",
     "claim_session",
+    "count_admins",
     "count_jobs",
     "count_open_sessions",
     "count_uploads",
@@ -309,6 +349,7 @@ __all__ = [
     "drop_reviews",
     "due_reviews",
     "due_schedules",
+    "end_credentials",
     "enqueue",
     "ensure_repository",
     "expired_sessions",
@@ -322,10 +363,12 @@ __all__ = [
     "find_binding",
     "find_credential",
     "find_external_account",
+    "find_group",
     "find_job",
     "find_login_state",
     "find_manifest",
     "find_old_pulls",
+    "find_project",
     "find_project_of",
     "find_readable",
     "find_repository",
@@ -347,8 +390,12 @@ __all__ = [
     "link_is_referenced",
     "linked_blobs",
     "links_of",
+    "list_accounts",
     "list_bindings",
+    "list_credentials",
+    "list_groups",
     "list_jobs",
+    "list_projects",
     "list_reclaimed",
     "list_referrers",
     "list_repositories",
@@ -366,7 +413,9 @@ __all__ = [
     "manifests_naming",
     "manifests_of",
     "mark_damaged",
+    "members_of",
     "move_access_version",
+    "move_repositories",
     "move_tag",
     "note_login",
     "open_database",
@@ -386,10 +435,14 @@ __all__ = [
     "record_pulls",
     "refuse_dead_objects",
     "release_manifests",
+    "remove_account",
     "remove_binding",
     "remove_blobs",
+    "remove_group",
     "remove_links",
     "remove_manifests",
+    "remove_member",
+    "remove_project",
     "remove_pulls",
     "remove_records_of",
     "remove_repository",
@@ -398,9 +451,11 @@ __all__ = [
     "remove_sessions_of",
     "remove_signing_keys",
     "remove_tag",
+    "remove_trust",
     "rename_account",
     "renew_links_of",
     "replace_login_groups",
+    "repositories_beneath",
     "repositories_having",
     "repository_content",
     "request_cancellation",
@@ -409,6 +464,7 @@ __all__ = [
     "revoke_credential",
     "revoke_logins",
     "set_admin",
+    "set_disabled",
     "set_fallback_referrers",
     "set_password_hash",
     "set_schedule",
@@ -420,6 +476,7 @@ __all__ = [
     "trim_credentials",
     "trim_jobs",
     "trim_runs",
+    "trusts_of",
     "unknown_keys",
     "unlink_blob",
     "upgrade",

@@ -5,11 +5,14 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 
 from sqlalchemy import Select, delete, insert, select, update
 
 from entrepot.metadata.access_tables import accounts, group_members, groups, trusts
+from entrepot.metadata.actors import Actor
 from entrepot.metadata.credentials import ACCOUNT_COLUMNS, AccountRow
+from entrepot.metadata.tables import projects
 from entrepot.metadata.transaction import Transaction
 from entrepot.metadata.versions import move_access_version
 
@@ -57,6 +60,91 @@ def add_external_account(tx: Transaction, issuer: str, subject: str, name: str, 
         .returning(accounts.c.id)
     )
     return made.scalar_one_or_none() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAccount:
+    """An account as lists show it; ``project`` is the one that owns a robot."""
+
+    uid: str
+    kind: str
+    name: str
+    is_admin: bool
+    description: str
+    project: str | None
+    issuer: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    disabled_at: datetime | None
+    last_login_at: datetime | None
+
+
+def list_accounts(tx: Transaction, kind: str, after: str, at_most: int) -> list[ListedAccount]:
+    """Up to ``at_most`` users or robots with names after ``after``, in byte order."""
+    rows = tx.execute(
+        select(
+            accounts.c.uid,
+            accounts.c.kind,
+            accounts.c.name,
+            accounts.c.is_admin,
+            accounts.c.description,
+            projects.c.name.label("project"),
+            accounts.c.issuer,
+            accounts.c.created_at,
+            accounts.c.expires_at,
+            accounts.c.disabled_at,
+            accounts.c.last_login_at,
+        )
+        .outerjoin(projects, projects.c.id == accounts.c.project_id)
+        .where(accounts.c.kind == kind, accounts.c.name > after)
+        .order_by(accounts.c.name)
+        .limit(at_most)
+    )
+    return list(starmap(ListedAccount, rows))
+
+
+def add_robot(
+    tx: Transaction, name: str, project_id: int, description: str, expires_at: datetime | None, actor: Actor
+) -> int | None:
+    """Make a robot that a project owns; returns its row number, None if the name is taken."""
+    made = tx.execute(
+        tx.dialect.insert(accounts)
+        .values(
+            uid=secrets.token_hex(16),
+            kind="robot",
+            name=name,
+            is_admin=False,
+            description=description,
+            project_id=project_id,
+            expires_at=expires_at,
+            created_at=tx.now,
+            **actor.columns("created_by"),
+        )
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(accounts.c.id)
+    ).scalar_one_or_none()
+    return None if made is None else int(made)
+
+
+def set_disabled(tx: Transaction, account_id: int, *, is_disabled: bool) -> None:
+    """Shut an account out, or let it in again; rights that are cached anywhere are looked up anew."""
+    at = tx.now if is_disabled else None
+    tx.execute(
+        update(accounts).where(accounts.c.id == account_id).values(disabled_at=at, version=accounts.c.version + 1)
+    )
+    move_access_version(tx)
+
+
+def remove_account(tx: Transaction, account_id: int) -> None:
+    """Take an account away with its credentials, memberships, trusts and bindings."""
+    tx.execute(delete(accounts).where(accounts.c.id == account_id))
+    move_access_version(tx)
+
+
+def count_admins(tx: Transaction) -> int:
+    """How many administrators are there who are not disabled; they stay so until commit."""
+    found = select(accounts.c.id).where(accounts.c.is_admin, accounts.c.disabled_at.is_(None)).order_by(accounts.c.id)
+    return len(tx.execute(tx.dialect.for_update(found)).all())
 
 
 def rename_account(tx: Transaction, account_id: int, name: str) -> bool:

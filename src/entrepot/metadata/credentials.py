@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import starmap
 
 from sqlalchemy import delete, insert, or_, select, update
 
@@ -135,6 +136,54 @@ def revoke_credential(tx: Transaction, uid: str) -> bool:
     if changed.rowcount:
         move_access_version(tx)
     return bool(changed.rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCredential:
+    """A credential as lists show it: everything but its secret."""
+
+    uid: str
+    kind: str
+    name: str
+    scopes: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+def list_credentials(tx: Transaction, account_id: int, kind: str, at_most: int) -> list[ListedCredential]:
+    """Up to ``at_most`` credentials of that kind of an account, newest first."""
+    rows = tx.execute(
+        select(
+            credentials.c.uid,
+            credentials.c.kind,
+            credentials.c.name,
+            credentials.c.scopes,
+            credentials.c.created_at,
+            credentials.c.expires_at,
+            credentials.c.revoked_at,
+            credentials.c.last_used_at,
+        )
+        .where(credentials.c.account_id == account_id, credentials.c.kind == kind)
+        .order_by(credentials.c.id.desc())
+        .limit(at_most)
+    )
+    return list(starmap(ListedCredential, rows))
+
+
+def end_credentials(tx: Transaction, account_id: int, kind: str, at: datetime) -> None:
+    """Let every credential of that kind of an account end at that instant, or earlier where it does already."""
+    tx.execute(
+        update(credentials)
+        .where(
+            credentials.c.account_id == account_id,
+            credentials.c.kind == kind,
+            or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > at),
+        )
+        .values(expires_at=at)
+    )
+    move_access_version(tx)
 
 
 def trim_credentials(tx: Transaction, account_id: int, kind: str) -> None:

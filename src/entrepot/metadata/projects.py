@@ -1,11 +1,15 @@
 """Projects: prefixes of repositories' names."""
 
+import secrets
 from dataclasses import dataclass
+from itertools import starmap
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
 
-from entrepot.metadata.tables import EVERY_PROJECT, projects
+from entrepot.metadata.access_tables import bindings
+from entrepot.metadata.tables import EVERY_PROJECT, projects, repositories
 from entrepot.metadata.transaction import Transaction
+from entrepot.metadata.versions import move_access_version
 from entrepot.oci import RepositoryName, Unavailable
 
 _TRIES = 5
@@ -34,6 +38,75 @@ def find_project_of(tx: Transaction, name: RepositoryName) -> ProjectRow:
         .limit(1)
     ).one()
     return ProjectRow(row.id, row.uid, row.name)
+
+
+def find_project(tx: Transaction, name: str, *, lock: bool = False) -> ProjectRow | None:
+    """The project of exactly that name; ``lock`` keeps repositories from being made in it until commit."""
+    statement = select(projects.c.id, projects.c.uid, projects.c.name).where(projects.c.name == name)
+    row = tx.execute(tx.dialect.for_update(statement) if lock else statement).one_or_none()
+    return None if row is None else ProjectRow(row.id, row.uid, row.name)
+
+
+def list_projects(tx: Transaction, after: str, at_most: int) -> list[ProjectRow]:
+    """Up to ``at_most`` projects with names after ``after``, in byte order."""
+    rows = tx.execute(
+        select(projects.c.id, projects.c.uid, projects.c.name)
+        .where(projects.c.name > after)
+        .order_by(projects.c.name)
+        .limit(at_most)
+    )
+    return list(starmap(ProjectRow, rows))
+
+
+def repositories_beneath(tx: Transaction, project_id: int, prefix: str, at_most: int) -> list[str]:
+    """Up to ``at_most`` repositories of the project whose names begin with ``prefix``."""
+    rows = tx.execute(
+        select(repositories.c.name)
+        .where(repositories.c.project_id == project_id, _begins_with(prefix))
+        .order_by(repositories.c.name)
+        .limit(at_most)
+    )
+    return list(rows.scalars())
+
+
+def add_project(tx: Transaction, name: str, description: str) -> ProjectRow | None:
+    """Make a project; None if there is one of that name."""
+    uid = secrets.token_hex(16)
+    made = tx.execute(
+        tx.dialect.insert(projects)
+        .values(uid=uid, name=name, description=description, created_at=tx.now)
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(projects.c.id)
+    ).scalar_one_or_none()
+    if made is None:
+        return None
+    move_access_version(tx)
+    return ProjectRow(int(made), uid, name)
+
+
+def move_repositories(tx: Transaction, source_id: int, target_id: int, prefix: str) -> int:
+    """Give the repositories of one project whose names begin with ``prefix`` to another; returns how many."""
+    moved = tx.execute(
+        update(repositories)
+        .where(repositories.c.project_id == source_id, _begins_with(prefix))
+        .values(project_id=target_id)
+    )
+    move_access_version(tx)
+    return moved.rowcount
+
+
+def remove_project(tx: Transaction, project_id: int) -> None:
+    """Take a project away with its bindings; raises ForeignKeyViolation while it has repositories or robots."""
+    tx.execute(delete(bindings).where(bindings.c.project_id == project_id))
+    tx.execute(delete(projects).where(projects.c.id == project_id))
+    move_access_version(tx)
+
+
+def _begins_with(prefix: str) -> ColumnElement[bool]:
+    """As a range of the index: names compare by bytes, and ``0`` is what comes after ``/``."""
+    if not prefix:
+        return true()
+    return and_(repositories.c.name >= prefix, repositories.c.name < prefix[:-1] + "0")
 
 
 def hold_project_of(tx: Transaction, name: RepositoryName) -> ProjectRow:

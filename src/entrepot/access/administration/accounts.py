@@ -1,0 +1,21 @@
+"""Accounts by their names, as every use of administration finds them."""
+
+from entrepot.access.errors import NameUnknownHere, NameUnsuitable
+from entrepot.access.onboarding import NAME_CHARACTERS_AT_MOST, is_account_name
+from entrepot.metadata import AccountRow, Transaction, find_account_by_name
+
+PAGE = 1000  # rows of a list that are read at once
+
+
+def account_named(tx: Transaction, name: str, kind: str | None = None) -> AccountRow:
+    """The account of that name, a ``user`` or a ``robot`` if it must be one; raises NameUnknownHere."""
+    account = find_account_by_name(tx, name)
+    if account is None or kind not in {None, account.kind}:
+        raise NameUnknownHere(kind=kind or "account", name=name)
+    return account
+
+
+def check_account_name(name: str) -> None:
+    """Refuse a name that no account may have; raises NameUnsuitable."""
+    if not is_account_name(name) or name.startswith("_"):
+        raise NameUnsuitable(reason="name", name=name, characters_at_most=NAME_CHARACTERS_AT_MOST)

@@ -1,0 +1,127 @@
+"""Projects: prefixes of names within which rights are given."""
+
+from dataclasses import dataclass
+
+from entrepot.access.administration.accounts import PAGE
+from entrepot.access.errors import NameTaken, NameUnknownHere, NameUnsuitable, ProjectHasContent
+from entrepot.access.standing import DEFAULT_PROJECT
+from entrepot.metadata import (
+    Actor,
+    Database,
+    ForeignKeyViolation,
+    ProjectRow,
+    Transaction,
+    add_project,
+    find_project,
+    find_project_of,
+    list_projects,
+    move_repositories,
+    record_audit,
+    remove_project,
+    repositories_beneath,
+)
+from entrepot.oci import NameInvalid, RepositoryName
+
+NAME_CHARACTERS_AT_MOST = 200  # leaves room for the names of repositories in it
+
+_SHOWN = 100  # repositories that a plan names
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlan:
+    """What comes into a project when it is made: names of up to a hundred repositories, and whether there are more."""
+
+    parent: str
+    repositories: list[str]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """Make, list and remove projects. All raise Unavailable, StorageFull."""
+
+    database: Database
+
+    async def page(self, after: str = "", at_most: int = PAGE) -> list[ProjectRow]:
+        """Up to ``at_most`` projects with names after ``after``, in byte order."""
+        return await self.database.read(lambda tx: list_projects(tx, after, at_most))
+
+    async def plan(self, name: str) -> MovePlan:
+        """Which repositories a project of this name would have; raises NameUnsuitable."""
+        prefix = parse_project_name(name)
+        return await self.database.read(lambda tx: _plan(tx, prefix, _parent(tx, prefix)))
+
+    async def add(self, actor: Actor, name: str, description: str = "", *, move: bool = False) -> MovePlan:
+        """Make a project, beneath the one that has these names by now.
+
+        Its parent's bindings count in it only where they are inherited: so repositories that are there are taken over
+        only with ``move``. Raises ProjectHasContent with their names otherwise, NameUnsuitable, NameTaken.
+        """
+        prefix = parse_project_name(name)
+
+        def unit(tx: Transaction) -> MovePlan:
+            parent = _parent(tx, prefix, lock=True)
+            plan = _plan(tx, prefix, parent)
+            if plan.repositories and not move:
+                raise ProjectHasContent(project=parent.name, repositories=plan.repositories, more=plan.more)
+            made = add_project(tx, prefix, description)
+            if made is None:
+                raise NameTaken(kind="project", name=prefix)
+            move_repositories(tx, parent.id, made.id, prefix)
+            record_audit(tx, actor, "project.add", "", prefix, {"moved": len(plan.repositories)})
+            return plan
+
+        return await self.database.write(unit)
+
+    async def remove(self, actor: Actor, name: str) -> None:
+        """Take a project away with its bindings; its repositories come back to the one above.
+
+        There they are under that one's bindings. Raises NameUnknownHere, NameUnsuitable for ``*``, ProjectHasContent
+        while it owns robots.
+        """
+        prefix = parse_project_name(name)
+
+        def unit(tx: Transaction) -> None:
+            project = find_project(tx, prefix, lock=True)
+            if project is None:
+                raise NameUnknownHere(kind="project", name=prefix)
+            parent = find_project_of(tx, RepositoryName(f"{prefix[:-1]}"))
+            move_repositories(tx, project.id, parent.id, "")
+            remove_project(tx, project.id)
+            record_audit(tx, actor, "project.remove", "", prefix)
+
+        try:
+            await self.database.write(unit)
+        except ForeignKeyViolation:
+            raise ProjectHasContent(project=prefix, reason="robots") from None
+
+
+def parse_project_name(name: str) -> str:
+    """The prefix that a project is: with its slash, whether that was written or not; raises NameUnsuitable."""
+    text = name.removesuffix("/")
+    try:
+        RepositoryName.parse(text)
+    except NameInvalid:
+        raise NameUnsuitable(reason="project", name=name) from None
+    if len(text) > NAME_CHARACTERS_AT_MOST:
+        raise NameUnsuitable(reason="project", name=name, characters_at_most=NAME_CHARACTERS_AT_MOST)
+    return f"{text}/"
+
+
+def project_named(tx: Transaction, name: str) -> ProjectRow:
+    """The project of that name, ``*`` too; raises NameUnknownHere, NameUnsuitable."""
+    found = find_project(tx, name if name == DEFAULT_PROJECT else parse_project_name(name))
+    if found is None:
+        raise NameUnknownHere(kind="project", name=name)
+    return found
+
+
+def _parent(tx: Transaction, prefix: str, *, lock: bool = False) -> ProjectRow:
+    """The project that has the repositories beneath ``prefix`` as long as there is none of that name."""
+    parent = find_project_of(tx, RepositoryName(prefix[:-1]))
+    return (find_project(tx, parent.name, lock=True) or parent) if lock else parent
+
+
+def _plan(tx: Transaction, prefix: str, parent: ProjectRow) -> MovePlan:
+    found = repositories_beneath(tx, parent.id, prefix, _SHOWN + 1)
+    return MovePlan(parent.name, found[:_SHOWN], len(found) > _SHOWN)

@@ -12,15 +12,21 @@ from entrepot.access.decide import AnonymousAccess, Decision, Ground, Rules, dec
 from entrepot.access.device_logins import DeviceLogins
 from entrepot.access.errors import (
     AccountNameTaken,
+    LastAdministrator,
     LoginDenied,
     LoginExpired,
     LoginPending,
     LoginPendingSlower,
     LoginUnavailable,
+    NameTaken,
+    NameUnknownHere,
+    NameUnsuitable,
+    ProjectHasContent,
 )
 from entrepot.access.external_logins import ExternalLogins, RememberedLogins
 from entrepot.access.first_admin import ADMIN, FirstPasswordMissing, PasswordFileUnusable, ensure_admin
 from entrepot.access.issue_tokens import Issued, IssueTokens
+from entrepot.access.key_files import KeyFile
 from entrepot.access.key_set import KeySet
 from entrepot.access.keyring import Keyring, Rotation
 from entrepot.access.limits import Limit, limit_of, limits_from_json, limits_to_json
@@ -74,8 +80,10 @@ __all__ = [
     "IssueTokens",
     "Issued",
     "IssuedToken",
+    "KeyFile",
     "KeySet",
     "Keyring",
+    "LastAdministrator",
     "Limit",
     "LiveCredentials",
     "LoginDenied",
@@ -84,6 +92,9 @@ __all__ = [
     "LoginPendingSlower",
     "LoginStates",
     "LoginUnavailable",
+    "NameTaken",
+    "NameUnknownHere",
+    "NameUnsuitable",
     "Onboarding",
     "PasswordFileUnusable",
     "Passwords",
@@ -91,6 +102,7 @@ __all__ = [
     "Places",
     "Principal",
     "PrincipalKind",
+    "ProjectHasContent",
     "Projects",
     "RememberedLogins",
     "RepositoryPattern",

@@ -4,6 +4,7 @@ import base64
 
 from entrepot.access.credentials import CredentialKind, looks_like_a_credential
 from entrepot.access.external_logins import ExternalLogins
+from entrepot.access.key_files import JSON_KEY, KeyFile
 from entrepot.access.passwords import Passwords
 from entrepot.access.port import Credentials, StoredUser, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
@@ -73,10 +74,13 @@ class Authenticator:
     async def password(self, name: str, password: Secret) -> Caller:
         """The caller with this name and this password, or what stands for one.
 
-        A credential of ours, or a token of an issuer, comes with the account's name or ``_token``. A name that the
+        ``_json_key`` comes with a robot's key file. A credential of ours, or a token of an issuer, comes with the account's name or ``_token``. A name that the
         database has as a user is never asked for in the directory. Raises like ``authenticate``, ProviderUnavailable
         for those whom only a provider knows.
         """
+        if name == JSON_KEY:
+            key = KeyFile.parse(password)
+            return _named(await self._credentials.identify(key.secret, CredentialKind.SECRET), key.username)
         if looks_like_a_credential(password):
             return await self._stored(name, password)
         if self._external.knows(password):

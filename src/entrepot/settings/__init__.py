@@ -5,6 +5,7 @@ from entrepot.settings.catalogue import Option, Written, is_masked, json_schema,
 from entrepot.settings.layers import DEFAULT_ORIGIN, Loaded, load_settings
 from entrepot.settings.options import Anonymous, Form, LogLevel, MissingBlobs, Settings, Untagged, WorkloadIssuer
 from entrepot.settings.problems import Problem, SettingsError
+from entrepot.settings.quantities import parse_duration
 from entrepot.settings.reachability import check_reachable
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "json_schema",
     "load_settings",
     "options",
+    "parse_duration",
     "value_of",
 ]

@@ -2,6 +2,7 @@
 
 from entrepot.access.administration.accounts import PAGE
 from entrepot.access.administration.bindings import Bindings, BindingSubject, SubjectKind
+from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
 from entrepot.access.administration.projects import MovePlan, Projects, parse_project_name
 from entrepot.access.administration.robots import IssuedSecret, NewRobot, Robots
@@ -12,6 +13,7 @@ __all__ = [
     "PAGE",
     "BindingSubject",
     "Bindings",
+    "Explain",
     "Groups",
     "IssuedSecret",
     "MovePlan",

@@ -2,6 +2,7 @@
 
 from entrepot.access.errors import NameUnknownHere, NameUnsuitable
 from entrepot.access.onboarding import NAME_CHARACTERS_AT_MOST, is_account_name
+from entrepot.access.principals import ANONYMOUS
 from entrepot.metadata import AccountRow, Transaction, find_account_by_name
 
 PAGE = 1000  # rows of a list that are read at once
@@ -17,5 +18,5 @@ def account_named(tx: Transaction, name: str, kind: str | None = None) -> Accoun
 
 def check_account_name(name: str) -> None:
     """Refuse a name that no account may have; raises NameUnsuitable."""
-    if not is_account_name(name) or name.startswith("_"):
+    if not is_account_name(name) or name.startswith("_") or name == ANONYMOUS.name:
         raise NameUnsuitable(reason="name", name=name, characters_at_most=NAME_CHARACTERS_AT_MOST)

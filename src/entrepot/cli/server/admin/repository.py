@@ -1,8 +1,6 @@
-"""``entrepot admin``: administering content, beside a running server or without one."""
+"""``entrepot admin repository``: looking after repositories."""
 
 import asyncio
-import os
-import pwd
 from typing import Any, Final
 
 import click
@@ -10,11 +8,11 @@ import click
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json, print_table, size_text
+from entrepot.cli.server.admin.working import operator
 from entrepot.cli.server.given_settings import load_given, settings_flags
 from entrepot.cli.server.refusals import explained
 from entrepot.compose import opened_collection
 from entrepot.lifecycle import RepositoryPlan
-from entrepot.metadata import Actor
 from entrepot.oci import NameInvalid, NameUnknown, RepositoryName
 from entrepot.settings import Settings
 
@@ -22,11 +20,6 @@ _FLAGS: Final = ("data", "database")
 
 
 @click.group
-def admin() -> None:
-    """Administer the registry's content."""
-
-
-@admin.group
 def repository() -> None:
     """Look after repositories."""
 
@@ -65,7 +58,7 @@ def _plan(settings: Settings, name: RepositoryName) -> RepositoryPlan:
 def _delete(settings: Settings, name: RepositoryName) -> RepositoryPlan:
     async def work() -> RepositoryPlan:
         async with opened_collection(settings) as collection:
-            return await collection.delete_repository(_operator(), name)
+            return await collection.delete_repository(operator(), name)
 
     return _answer(settings, name, work)
 
@@ -77,16 +70,6 @@ def _answer(settings: Settings, name: RepositoryName, work: Any) -> RepositoryPl
         except NameUnknown as error:
             raise CommandFailed(f"there is no repository {name.text}", ExitCode.NOT_FOUND) from error
     return found
-
-
-def _operator() -> Actor:
-    """Whoever runs this command on the machine."""
-    number = os.getuid()
-    try:
-        name = pwd.getpwuid(number).pw_name
-    except KeyError:
-        name = str(number)
-    return Actor("operator", str(number), name)
 
 
 def _show(plan: RepositoryPlan, output: str, *, err: bool = False) -> None:

@@ -1,0 +1,132 @@
+"""What the commands of administration have in common: who acts, on what, and how refusals are told."""
+
+import asyncio
+import os
+import pwd
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from entrepot.access import (
+    LastAdministrator,
+    NameTaken,
+    NameUnknownHere,
+    NameUnsuitable,
+    PatternInvalid,
+    ProjectHasContent,
+    RepositoryPattern,
+    Secret,
+)
+from entrepot.cli.exit_codes import ExitCode
+from entrepot.cli.failures import CommandFailed
+from entrepot.cli.server.given_settings import load_given
+from entrepot.cli.server.refusals import explained
+from entrepot.compose import Administration, opened_administration
+from entrepot.metadata import Actor
+from entrepot.oci import RegistryError, RequestInvalid
+from entrepot.settings import parse_duration
+
+FLAGS: Final = ("data", "database")
+"""The settings that say which data is meant."""
+
+PASSWORD_BYTES_AT_MOST: Final = 4096
+
+Found = TypeVar("Found")
+
+_CODES: Final[Mapping[type[RegistryError], ExitCode]] = {
+    NameUnknownHere: ExitCode.NOT_FOUND,
+    NameTaken: ExitCode.OTHER,
+    LastAdministrator: ExitCode.OTHER,
+    ProjectHasContent: ExitCode.OTHER,
+    NameUnsuitable: ExitCode.USAGE,
+    PatternInvalid: ExitCode.USAGE,
+    RequestInvalid: ExitCode.USAGE,
+}
+
+
+def run(given: Mapping[str, Any], work: Callable[[Administration], Awaitable[Found]]) -> Found:
+    """Carry out ``work`` on the data that the flags in ``given`` name; raises CommandFailed."""
+    settings = load_given(**given).settings
+
+    async def inside() -> Found:
+        async with opened_administration(settings) as administration:
+            return await work(administration)
+
+    with explained(settings):
+        try:
+            return asyncio.run(inside())
+        except tuple(_CODES) as refusal:
+            code = next(code for kind, code in _CODES.items() if isinstance(refusal, kind))
+            raise CommandFailed(words(refusal), code) from refusal
+
+
+def words(refusal: RegistryError) -> str:
+    """A refusal in one line, with what it is about."""
+    details = ", ".join(f"{name}: {_value(value)}" for name, value in refusal.detail.items() if value not in {None, ""})
+    return f"{refusal} ({details})" if details else str(refusal)
+
+
+def operator() -> Actor:
+    """Whoever runs this command on the machine."""
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = str(number)
+    return Actor("operator", str(number), name)
+
+
+def password_of(*, from_stdin: bool) -> Secret:
+    """A new password: the first line of stdin, or what is typed twice; raises CommandFailed for none."""
+    if not from_stdin:
+        return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    line = sys.stdin.readline(PASSWORD_BYTES_AT_MOST + 2).removesuffix("\n").removesuffix("\r")
+    if not line:
+        raise CommandFailed("there is no password on stdin", ExitCode.USAGE)
+    return Secret(line)
+
+
+def lifetime_of(text: str | None) -> timedelta | None:
+    """A duration such as ``30d``; raises CommandFailed."""
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise CommandFailed(f"{text!r} is no duration: {error}", ExitCode.USAGE) from error
+
+
+def pattern_of(text: str) -> RepositoryPattern:
+    """A pattern of repositories; raises CommandFailed."""
+    try:
+        return RepositoryPattern.parse(text)
+    except PatternInvalid as error:
+        raise CommandFailed(f"{text!r}: {words(error)}", ExitCode.USAGE) from error
+
+
+def write_secret_file(path: Path, content: str) -> None:
+    """Write a file that only its owner may read, and that was not there before; raises CommandFailed."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CommandFailed(f"{path}: {error.strerror}", ExitCode.OTHER) from error
+    with os.fdopen(file, "w", encoding="utf-8") as opened:
+        opened.write(content)
+
+
+def instant(value: datetime | None) -> str:
+    """An instant for people; a dash for none."""
+    return "-" if value is None else value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant_json(value: datetime | None) -> str | None:
+    """An instant for programs (RFC 3339)."""
+    return None if value is None else value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

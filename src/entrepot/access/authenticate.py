@@ -74,9 +74,10 @@ class Authenticator:
     async def password(self, name: str, password: Secret) -> Caller:
         """The caller with this name and this password, or what stands for one.
 
-        ``_json_key`` comes with a robot's key file. A credential of ours, or a token of an issuer, comes with the account's name or ``_token``. A name that the
-        database has as a user is never asked for in the directory. Raises like ``authenticate``, ProviderUnavailable
-        for those whom only a provider knows.
+        ``_json_key`` comes with a robot's key file. A credential of ours, or a token of an issuer, comes with the
+        account's name or ``_token``. A name that the database has as a user is never asked for in the directory.
+
+        Raises like ``authenticate``, ProviderUnavailable for those whom only a provider knows.
         """
         if name == JSON_KEY:
             key = KeyFile.parse(password)

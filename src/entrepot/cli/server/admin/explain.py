@@ -41,7 +41,7 @@ def explain(*, subject: str, action: str, repository: str, output: str, **given:
     else:
         click.echo(f"{'yes' if allowed else 'no'}: {reason}")
     if not allowed:
-        raise click.exceptions.Exit(ExitCode.DENIED)
+        raise click.exceptions.Exit(ExitCode.FORBIDDEN)
 
 
 def _name(repository: str) -> RepositoryName:
@@ -55,5 +55,5 @@ def _reason(decision: Decision) -> str:
     found = decision.binding
     if found is None:
         return _WORDS[decision.ground]
-    inherited = ", inherited" if found.inherited else ""
-    return f"{found.subject} is {found.role} on {found.repositories} in the project {found.project}{inherited} ({found.uid})"
+    project = f"the project {found.project}" + (", inherited" if found.inherited else "")
+    return f"{found.subject} is {found.role} on {found.repositories} in {project} ({found.uid})"

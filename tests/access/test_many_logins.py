@@ -33,7 +33,7 @@ def test_logins_do_not_stop_pulls(tmp_path: Path) -> None:
             repository = Repository(admin, "busy/image")
             repository.push_image()
             token = admin.get("/token", params={"scope": "repository:busy/image:pull"}).json()["token"]
-        late = []
+        late: list[float] = []
         while len(late) < ROUNDS_AT_MOST and 0 not in late:
             before = late_loops(operations)
             pulls = asyncio.run(logins_beside_pulls(registry, token))

@@ -205,10 +205,10 @@ def test_a_key_file_is_a_password(registry: LiveRegistry, admin: Administration,
 
 
 def test_a_personal_token_is_narrower_than_its_user(registry: LiveRegistry, admin: Administration, team: str) -> None:
-    """It does what its scopes say and its user may; with the name or ``_token``; revoked it is out, tokens from it too."""
+    """It does what its scopes say and its user may, by name or ``_token``; when it is revoked, so is what it made."""
     user = f"{team}-bea"
     admin.user(user, PASSWORD)
-    """It does what its scopes say and its user may, by name or ``_token``; revoked it is out, and tokens from it are."""
+    admin("binding", "add", "--user", user, "--role", "writer", "--repositories", f"{team}/**")
     made = admin.json("token", "create", user, "--name", "ci", "--scope", f"{team}/app:pull")["token"]
     assert made.startswith("entp_")
     for name in (user, "_token"):

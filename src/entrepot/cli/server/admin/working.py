@@ -66,7 +66,7 @@ def run(given: Mapping[str, Any], work: Callable[[Administration], Awaitable[Fou
 
 def words(refusal: RegistryError) -> str:
     """A refusal in one line, with what it is about."""
-    details = ", ".join(f"{name}: {_value(value)}" for name, value in refusal.detail.items() if value not in (None, ""))
+    details = ", ".join(f"{name}: {_value(value)}" for name, value in refusal.detail.items() if value is not None)
     return f"{refusal} ({details})" if details else str(refusal)
 
 

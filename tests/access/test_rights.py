@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from entrepot.metadata import Actor, Transaction, open_database
+from entrepot.metadata.tables import repositories
 from harness.administration import Administration
 from harness.protocol import OCI_MANIFEST, Repository, digest_of, image
 from harness.registry import LiveRegistry, running_registry
@@ -319,3 +321,25 @@ def test_somebody_administers_it(admin: Administration) -> None:
     """The last administrator can neither be shut out nor removed."""
     assert "last administrator" in admin("user", "disable", "admin", code=1)
     assert "last administrator" in admin("user", "delete", "admin", code=1)
+
+
+async def test_a_list_goes_where_something_may_be(registry: LiveRegistry, admin: Administration, team: str) -> None:
+    """Behind ten thousand repositories of others, the first page has what may be pulled, and there is no other."""
+    user = f"{team}-far"
+    secret = await asyncio.to_thread(admin.robot, user, "reader", f"zz-{team}/**", f"{team}/app")
+    made = Actor("user", "u", "u").columns("created_by")
+
+    def add_many(tx: Transaction) -> None:
+        names = [*(f"hidden-{team}/{number}" for number in range(10_500)), f"zz-{team}/one", f"zz-{team}/two"]
+        row = {"project_id": 1, "kind": "hosted", "state": "active", "created_at": tx.now, **made}
+        tx.execute(repositories.insert(), [{**row, "name": name} for name in names])
+
+    database = open_database(f"sqlite:///{registry.data / 'entrepot.db'}")
+    await database.write(add_many)
+    await database.close()
+    with client(registry, user, secret) as robot:
+        first = robot.get("/v2/_catalog", params={"n": "2"})
+        names = first.json()["repositories"]
+        rest = robot.get(first.headers["link"].partition(">")[0].lstrip("<")).json()["repositories"]
+    mine = [name for name in names + rest if not name.endswith("/open")]
+    assert mine == [f"{team}/app", f"zz-{team}/one", f"zz-{team}/two"]

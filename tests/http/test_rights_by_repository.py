@@ -83,6 +83,10 @@ class RightsByRepository(Authorizer):
             return True
         return action in RIGHTS.get(principal.name, {}).get(resource.name, set())
 
+    @override
+    async def prefixes(self, principal: Principal, action: Action, access_version: int) -> list[str]:
+        return [""]
+
 
 class House:
     """An application in memory, with tokens for its users."""

@@ -8,7 +8,7 @@ from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.database_projects import DatabaseProjects
 from entrepot.access.database_standings import DatabaseStandings
 from entrepot.access.database_users import DatabaseUsers
-from entrepot.access.decide import AnonymousAccess, Decision, Ground, Rules, decide
+from entrepot.access.decide import AnonymousAccess, Decision, Ground, Rules, decide, literals
 from entrepot.access.device_logins import DeviceLogins
 from entrepot.access.errors import (
     AccountNameTaken,
@@ -131,6 +131,7 @@ __all__ = [
     "limit_of",
     "limits_from_json",
     "limits_to_json",
+    "literals",
     "parse_scopes",
     "render_scopes",
     "seal",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from entrepot.access.decide import AnonymousAccess, Decision, Rules, decide
+from entrepot.access.decide import AnonymousAccess, Decision, Rules, decide, literals
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock, Projects, Standings
 from entrepot.access.principals import Caller, Principal
@@ -65,6 +65,14 @@ class Authorizer:
         if standing is None:
             return False
         return decide(standing, action, resource, self._rules, await self._places_at(access_version)).is_allowed
+
+    async def prefixes(self, principal: Principal, action: Action, access_version: int) -> list[str]:
+        """What the names of all repositories begin with on which the principal may have the right.
+
+        In order, and none is the beginning of another; there may be others of such names.
+        """
+        standing = await self._standing_at(principal, access_version)
+        return [] if standing is None else literals(standing, action, self._rules)
 
     async def granted(self, caller: Caller, scopes: Iterable[Scope]) -> tuple[Scope, ...]:
         """What a token for ``caller`` may carry of ``scopes``: in the same order, without what is denied.

@@ -67,6 +67,20 @@ def decide(standing: Standing, action: Action, resource: Resource, rules: Rules,
     return Decision(is_allowed=False, ground=Ground.NO_BINDING)
 
 
+def literals(standing: Standing, action: Action, rules: Rules) -> list[str]:
+    """Beginnings of names outside which ``decide`` allows ``action`` on no repository.
+
+    In byte order, and none is the beginning of another; the empty one stands for all names.
+    """
+    if standing.principal.is_admin or action in _OF_EVERYONE[rules.anonymous]:
+        return [""]
+    found: list[str] = []
+    for literal in sorted({one.repositories.literal for one in standing.bindings if action in one.actions}):
+        if not found or not literal.startswith(found[-1]):
+            found.append(literal)
+    return found
+
+
 def _allows(binding: Binding, action: Action, resource: Resource, places: Places) -> bool:
     match resource.kind:
         case ResourceKind.REPOSITORY:

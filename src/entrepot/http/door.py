@@ -95,6 +95,10 @@ class Door:
         """Whether the principal has the right, whatever its token carries."""
         return await self.authorizer.principal_allows(caller.principal, action, resource, access_version)
 
+    async def prefixes(self, caller: Caller, action: Action, access_version: int) -> list[str]:
+        """What the names of all repositories begin with on which the principal may have the right, in order."""
+        return await self.authorizer.prefixes(caller.principal, action, access_version)
+
     def insufficient(self, request: Request, wanted: Sequence[Scope]) -> Unauthorized:
         """The refusal of a token that carries less than its principal's rights: a new one with ``wanted`` will do."""
         refusal = Unauthorized(reason="insufficient-scope", scopes=[str(scope) for scope in wanted])

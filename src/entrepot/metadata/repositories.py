@@ -13,10 +13,16 @@ _FIND = select(repositories.c.id).where(
 )
 _LIST = (
     select(repositories.c.name)
-    .where(repositories.c.name > bindparam("last"), repositories.c.state == "active")
+    .where(
+        repositories.c.name > bindparam("last"),
+        repositories.c.name >= bindparam("first"),
+        repositories.c.name < bindparam("end"),
+        repositories.c.state == "active",
+    )
     .order_by(repositories.c.name)
     .limit(bindparam("at_most"))
 )
+_LAST_CHARACTER = "\U0010ffff"  # beyond every character of a name
 
 
 def find_repository(tx: Transaction, name: RepositoryName) -> int | None:
@@ -56,7 +62,8 @@ def ensure_repository(tx: Transaction, name: RepositoryName, actor: Actor) -> in
     return made
 
 
-def list_repositories(tx: Transaction, last: str, at_most: int) -> list[RepositoryName]:
-    """Up to ``at_most`` names after ``last``, in byte order."""
-    rows = tx.execute(_LIST, {"last": last, "at_most": at_most}).scalars()
+def list_repositories(tx: Transaction, last: str, at_most: int, prefix: str = "") -> list[RepositoryName]:
+    """Up to ``at_most`` names after ``last`` that begin with ``prefix``, in byte order."""
+    bounds = {"first": prefix, "end": prefix + _LAST_CHARACTER}
+    rows = tx.execute(_LIST, {"last": last, "at_most": at_most, **bounds}).scalars()
     return [RepositoryName(text) for text in rows]

@@ -1,6 +1,6 @@
 """Lists: tags, repositories, referrers (distribution spec, "Content Discovery", end-8 and end-12)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,23 +63,34 @@ class ListRepositories:
     database: Database
 
     async def __call__(
-        self, last: str, at_most: int, readable: Callable[[RepositoryName], Awaitable[bool]]
+        self,
+        last: str,
+        at_most: int,
+        readable: Callable[[RepositoryName], Awaitable[bool]],
+        prefixes: Sequence[str] = ("",),
     ) -> Page[RepositoryName]:
         """Up to ``at_most`` names after ``last`` that ``readable`` lets through.
 
-        Looks at ten thousand rows or a few more, and then ends the page short, or empty.
+        All of them begin with one of ``prefixes``, which are in order and none the beginning of another: what lies
+        between is not looked at. Looks at ten thousand rows or a few more, and then ends the page short, or empty.
         """
         names: list[RepositoryName] = []
+        left = list(prefixes) if at_most else []
         size, rows = at_most + 1, 0
-        while at_most and len(names) <= at_most:
+        while left and len(names) <= at_most:
             if rows >= _ROWS_AT_MOST:
                 return Page(names, more=True, seen=last)
-            batch = await self.database.read(lambda tx, after=last, n=size: list_repositories(tx, after, n))  # type: ignore[misc]
+            batch = await self._read(last, size, left[0])
             names += [name for name in batch if await readable(name)]
             if len(batch) < size:
-                break
-            last, rows, size = batch[-1].text, rows + size, max(size, _ROWS_AT_A_TIME)
+                left.pop(0)
+            rows += len(batch) + 1
+            if batch:
+                last, size = batch[-1].text, max(size, _ROWS_AT_A_TIME)
         return _page(names, at_most)
+
+    async def _read(self, last: str, at_most: int, prefix: str) -> list[RepositoryName]:
+        return await self.database.read(lambda tx: list_repositories(tx, last, at_most, prefix))
 
 
 @dataclass(frozen=True, slots=True)

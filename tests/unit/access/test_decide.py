@@ -24,6 +24,7 @@ from entrepot.access import (
     Rules,
     Standing,
     decide,
+    literals,
 )
 from entrepot.oci import RepositoryName
 
@@ -143,6 +144,22 @@ def test_nothing_is_allowed_on_a_part_that_does_not_exist(action: Action) -> Non
     """Even an administrator has no rights on an unknown part of the registry."""
     unknown = Resource(ResourceKind.REGISTRY, "settings")
     assert not decide(Standing(ADMIN), action, unknown, Rules(AnonymousAccess.PUSH), PLACES).is_allowed
+
+
+def test_where_to_look() -> None:
+    """The shortest beginnings of the patterns that give the right; everything for who may everything."""
+    some = (
+        binding("reader", "team/app/**"),
+        binding("owner", "team/**"),
+        binding("reader", "b*"),
+        binding("reader", "z"),
+    )
+    assert literals(Standing(USER, some), Action.PULL, Rules()) == ["b", "team/", "z"]
+    assert literals(Standing(USER, some), Action.DELETE, Rules()) == ["team/"]
+    assert literals(Standing(USER, (*some, binding("reader", "**/x"))), Action.PULL, Rules()) == [""]
+    assert literals(Standing(USER), Action.PULL, Rules()) == []
+    assert literals(Standing(USER), Action.PULL, Rules(AnonymousAccess.PULL)) == [""]
+    assert literals(Standing(ADMIN), Action.PULL, Rules()) == [""]
 
 
 BINDINGS = st.builds(

@@ -49,6 +49,7 @@ async def get_catalog(context: Context, request: Request) -> Response:
         _after(query) if position is None else context.cursors.open(position),
         at_most,
         lambda name: context.door.principal_may(caller, Action.PULL, Resource.repository(name), access_version),
+        await context.door.prefixes(caller, Action.PULL, access_version),
     )
     response = _json({"repositories": [name.text for name in page.items]})
     if page.seen is not None:

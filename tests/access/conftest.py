@@ -1,6 +1,7 @@
 """What the tests of identity providers share."""
 
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from entrepot.access.providers import (
     TrustedIssuer,
     WorkloadIssuers,
 )
+from entrepot.metadata import Database, open_database, upgrade
 from harness.openid_provider import REDIRECT_URI
 from harness.scripted_issuer import TOKEN, Reply, ScriptedIssuer, running_scripted_issuer
 
@@ -73,3 +75,13 @@ async def workloads(issuer: ScriptedIssuer, clocks: Clocks) -> AsyncGenerator[Wo
     issuers = WorkloadIssuers([TrustedIssuer(issuer.issuer, AUDIENCE)], monotonic=clocks)
     yield issuers
     await issuers.close()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database, None]:
+    """An empty SQLite database."""
+    url = f"sqlite:///{tmp_path / 'entrepot.db'}"
+    upgrade(url)
+    opened = open_database(url)
+    yield opened
+    await opened.close()

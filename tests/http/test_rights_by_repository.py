@@ -20,6 +20,7 @@ from entrepot.access import (
     Authorizer,
     DatabaseProjects,
     DatabaseStandings,
+    DatabaseThrottle,
     DatabaseUsers,
     ExternalLogins,
     IssueTokens,
@@ -141,7 +142,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     issuer = TokenIssuer(keys, issuer=SERVICE, service=SERVICE)
     credentials, external = StoredCredentials(database), ExternalLogins(RememberedLogins())
     tokens = TokenVerifier(keys, issuer=SERVICE, service=SERVICE)
-    authenticator = Authenticator(users, passwords, tokens, credentials, external)
+    authenticator = Authenticator(users, passwords, tokens, credentials, external, DatabaseThrottle(database))
     authorizer = RightsByRepository(DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess.NONE)
     issue = IssueTokens(authorizer, issuer, credentials, timedelta(days=30))
     addresses = Addresses(None, "", SERVICE)

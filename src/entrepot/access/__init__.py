@@ -44,6 +44,7 @@ from entrepot.access.secret import Secret
 from entrepot.access.signing_key import SigningKey, SigningKeyInvalid
 from entrepot.access.standing import DEFAULT_PROJECT, Binding, Places, Standing
 from entrepot.access.stored_credentials import LiveCredentials, StoredCredentials
+from entrepot.access.throttle import DatabaseThrottle
 from entrepot.access.tokens import SKEW_AT_MOST, IssuedToken, TokenIssuer, TokenVerifier
 from entrepot.access.workload_logins import WorkloadLogins
 
@@ -70,6 +71,7 @@ __all__ = [
     "CredentialKind",
     "DatabaseProjects",
     "DatabaseStandings",
+    "DatabaseThrottle",
     "DatabaseUsers",
     "Decision",
     "DeviceLogins",

@@ -6,7 +6,7 @@ from entrepot.access.credentials import CredentialKind, looks_like_a_credential
 from entrepot.access.external_logins import ExternalLogins
 from entrepot.access.key_files import JSON_KEY, KeyFile
 from entrepot.access.passwords import Passwords
-from entrepot.access.port import Credentials, StoredUser, Users
+from entrepot.access.port import Credentials, StoredUser, Throttle, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
 from entrepot.access.secret import Secret
 from entrepot.access.tokens import TokenVerifier
@@ -34,19 +34,22 @@ class Authenticator:
         tokens: TokenVerifier,
         credentials: Credentials,
         external: ExternalLogins,
+        throttle: Throttle,
     ) -> None:
         self._users = users
         self._passwords = passwords
         self._tokens = tokens
         self._credentials = credentials
         self._external = external
+        self._throttle = throttle
 
-    async def authenticate(self, authorization: str | None, *, expired_too: bool = False) -> Caller:
+    async def authenticate(self, authorization: str | None, *, address: str = "", expired_too: bool = False) -> Caller:
         """The caller that the header's value stands for; without a header, the anonymous one.
 
-        With ``expired_too`` a token may be over, and the caller says so.
+        ``address`` is where it comes from, by which wrong passwords are counted. With ``expired_too`` a token may be
+        over, and the caller says so.
 
-        Raises Unauthorized, TooManyRequests when too many passwords wait to be verified, Unavailable.
+        Raises Unauthorized, TooManyRequests when too many passwords wait to be verified or were wrong, Unavailable.
         """
         if authorization is None:
             return _ANYONE
@@ -57,11 +60,11 @@ class Authenticator:
             case "bearer":
                 return await self.bearer(credentials.lstrip(" "), expired_too=expired_too)
             case "basic":
-                return await self.basic(credentials.lstrip(" "))
+                return await self.basic(credentials.lstrip(" "), address)
             case _:
                 raise Unauthorized(reason="scheme")
 
-    async def basic(self, credentials: str) -> Caller:
+    async def basic(self, credentials: str, address: str = "") -> Caller:
         """The caller whose name and password follow the word ``Basic``; both empty is the anonymous one.
 
         Raises like ``authenticate``.
@@ -69,9 +72,9 @@ class Authenticator:
         name, password = _user_and_password(credentials)
         if not name and not password:
             return _ANYONE
-        return await self.password(name, password)
+        return await self.password(name, password, address)
 
-    async def password(self, name: str, password: Secret) -> Caller:
+    async def password(self, name: str, password: Secret, address: str = "") -> Caller:
         """The caller with this name and this password, or what stands for one.
 
         ``_json_key`` comes with a robot's key file. A credential of ours, or a token of an issuer, comes with the
@@ -87,12 +90,34 @@ class Authenticator:
         if self._external.knows(password):
             robot = None if name == ANY_NAME else name
             return _named(Caller(await self._external.by_token(password, robot), None), name)
+        return await self._guessable(name, password, address)
+
+    async def _guessable(self, name: str, password: Secret, address: str) -> Caller:
+        """The caller with a password that somebody chose: wrong ones are counted, and wait after a while.
+
+        One that was verified lately passes at once, however many wrong ones came meanwhile.
+        """
         user = await self._users.find_by_name(name) if _may_be_a_name(name) else None
-        if user is not None and user.password_hash is not None:
-            if not await self._passwords.verify(name, user, password):
-                raise Unauthorized(reason="credentials")
-            return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
-        return await self._outside(name, user, password)
+        if user is not None and self._passwords.remembers(name, user, password):
+            return _caller_of(user)
+        if user is None and self._external.remembers(name, password):
+            return await self._outside(name, None, password)
+        has_failed = await self._throttle.admit(name, address)
+        try:
+            caller = await self._verified(name, user, password)
+        except Unauthorized:
+            await self._throttle.failed(name, address)
+            raise
+        if has_failed:
+            await self._throttle.succeeded(name, address)
+        return caller
+
+    async def _verified(self, name: str, user: StoredUser | None, password: Secret) -> Caller:
+        if user is None or user.password_hash is None:
+            return await self._outside(name, user, password)
+        if not await self._passwords.verify(name, user, password):
+            raise Unauthorized(reason="credentials")
+        return _caller_of(user)
 
     async def _stored(self, name: str, password: Secret) -> Caller:
         caller = await self._credentials.identify(password, CredentialKind.TOKEN, CredentialKind.SECRET)
@@ -112,6 +137,10 @@ class Authenticator:
     async def bearer(self, token: str, *, expired_too: bool = False) -> Caller:
         """The caller whom the token that follows the word ``Bearer`` was issued to; raises Unauthorized."""
         return await self._tokens.verify(token, expired_too=expired_too)
+
+
+def _caller_of(user: StoredUser) -> Caller:
+    return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
 
 
 def _named(caller: Caller, name: str) -> Caller:

@@ -35,6 +35,11 @@ class RememberedLogins:
         self._good: Recent[bytes, tuple[float, Principal]] = Recent(REMEMBERED_AT_MOST)
         self._running: dict[bytes, asyncio.Task[Principal | None]] = {}
 
+    def remembers(self, name: str, password: Secret) -> bool:
+        """Whether these credentials were found good a short time ago."""
+        known = self._good.get(self._key_of(name, password))
+        return known is not None and self._clock() < known[0]
+
     async def log_in(
         self, name: str, password: Secret, verify: Callable[[], Awaitable[Principal | None]]
     ) -> Principal | None:
@@ -81,6 +86,10 @@ class ExternalLogins:
     def has_directory(self) -> bool:
         """Whether there is a directory that may know names which the database does not."""
         return self.directory is not None
+
+    def remembers(self, name: str, password: Secret) -> bool:
+        """Whether the directory found these credentials good a short time ago."""
+        return self.remembered.remembers(name, password)
 
     def knows(self, token: Secret) -> bool:
         """Whether a text looks like a token of one of the issuers; nothing is verified."""

@@ -85,6 +85,14 @@ class Passwords:
             raise RequestInvalid(reason="password", bytes_at_most=PASSWORD_BYTES_AT_MOST)
         return await asyncio.wrap_future(self._submit(lambda: self._hash(content)))
 
+    def remembers(self, name: str, user: StoredUser, password: Secret) -> bool:
+        """Whether ``password`` was verified as that of ``user`` a short time ago, and is by what is stored now."""
+        content = _encoded(password)
+        if content is None or user.disabled or user.password_hash is None:
+            return False
+        until = self._verified.get(self._key_of(name, user.id, user.password_hash, content))
+        return until is not None and self._clock() < until
+
     async def verify(self, name: str, user: StoredUser | None, password: Secret) -> bool:
         """Whether ``password`` is that of ``user``, who was found (or not) under ``name``.
 

@@ -48,6 +48,22 @@ class Projects(Protocol):
         ...
 
 
+class Throttle(Protocol):
+    """Failed logins, counted by account and address; whatever fails there must raise."""
+
+    async def admit(self, name: str, address: str) -> bool:
+        """Let a password be tried, and say whether some have gone wrong before; raises TooManyRequests."""
+        ...
+
+    async def failed(self, name: str, address: str) -> None:
+        """Count a wrong password."""
+        ...
+
+    async def succeeded(self, name: str, address: str) -> None:
+        """Begin to count anew."""
+        ...
+
+
 class Credentials(Protocol):
     """The credentials that are stored, read afresh at each call; whatever fails there must raise."""
 

@@ -18,6 +18,7 @@ from entrepot.access import (
     Authorizer,
     DatabaseProjects,
     DatabaseStandings,
+    DatabaseThrottle,
     DatabaseUsers,
     IssueTokens,
     LiveCredentials,
@@ -104,7 +105,7 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     verifier = TokenVerifier(keys, issuer=settings.service, service=settings.service, skew=min(lifetime, SKEW_AT_MOST))
     credentials = StoredCredentials(database)
     logins = logins_of(settings, database, keys, credentials, stack)
-    authenticator = Authenticator(users, passwords, verifier, credentials, logins.external)
+    authenticator = Authenticator(users, passwords, verifier, credentials, logins.external, DatabaseThrottle(database))
     authorizer = Authorizer(
         DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess(settings.anonymous.value)
     )

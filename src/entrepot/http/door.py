@@ -20,6 +20,7 @@ from entrepot.access import (
 from entrepot.http.addresses import Addresses
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
+from entrepot.http.proxies import address_of
 from entrepot.oci import Denied, Unauthorized
 
 _ASKED = {Action.PUSH: frozenset({Action.PULL, Action.PUSH})}
@@ -44,7 +45,9 @@ class Door:
         try:
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
-            caller = await self.authenticator.authenticate(values[0] if values else None, expired_too=within_session)
+            caller = await self.authenticator.authenticate(
+                values[0] if values else None, address=address_of(request), expired_too=within_session
+            )
         except Unauthorized as refusal:
             bearer = values[0][:7].lower() == "bearer "
             raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN if bearer else None) from None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 
@@ -38,6 +39,11 @@ class TrustedProxies:
 
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self.networks)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from, behind the proxies that are trusted; empty for a socket that has no address."""
+    return connection.client.host if connection.client else ""
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

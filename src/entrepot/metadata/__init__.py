@@ -137,6 +137,12 @@ from entrepot.metadata.jobs import (
     trim_jobs,
     trim_runs,
 )
+from entrepot.metadata.login_failures import (
+    LoginFailures,
+    add_login_failure,
+    find_login_failures,
+    forget_login_failures,
+)
 from entrepot.metadata.login_states import add_login_state, find_login_state, take_login_state
 from entrepot.metadata.manifests import (
     StoredManifest,
@@ -280,6 +286,7 @@ __all__ = [
     "ListedCredential",
     "ListedTrust",
     "LoggedLine",
+    "LoginFailures",
     "ManifestFacts",
     "ManifestKey",
     "NewBinding",
@@ -318,6 +325,7 @@ __all__ = [
     "add_external_account",
     "add_first_signing_key",
     "add_group",
+    "add_login_failure",
     "add_login_state",
     "add_member",
     "add_next_signing_key",
@@ -365,6 +373,7 @@ __all__ = [
     "find_external_account",
     "find_group",
     "find_job",
+    "find_login_failures",
     "find_login_state",
     "find_manifest",
     "find_old_pulls",
@@ -381,6 +390,7 @@ __all__ = [
     "finish_job",
     "finish_session",
     "forget_dead_objects",
+    "forget_login_failures",
     "free_expired_jobs",
     "hand_back_job",
     "has_blob_objects",

@@ -162,7 +162,7 @@ login_failures = Table(
     Column("first_at", InstantType, nullable=False),
     Column("last_at", InstantType, nullable=False, index=True),
 )
-"""Wrong passwords by account and address together; ``key`` is a keyed hash of the two, so no name lies here."""
+"""Wrong passwords by account and address together; ``key`` is a hash of the two."""
 
 login_states = Table(
     "login_states",

@@ -69,6 +69,20 @@ class InMemoryCredentials:
         return CI
 
 
+class NoThrottle:
+    """Lets every password be tried."""
+
+    async def admit(self, name: str, address: str) -> bool:
+        """Likewise."""
+        return False
+
+    async def failed(self, name: str, address: str) -> None:
+        """Likewise."""
+
+    async def succeeded(self, name: str, address: str) -> None:
+        """Likewise."""
+
+
 @pytest.fixture
 def users() -> InMemoryUsers:
     """An administrator and a user with letters beyond ASCII."""
@@ -87,7 +101,9 @@ def passwords() -> Iterator[Passwords]:
 def authenticator(users: InMemoryUsers, passwords: Passwords) -> Authenticator:
     """What reads the header."""
     tokens = TokenVerifier(KeySet.of(KEY), issuer="registry", service="registry")
-    return Authenticator(users, passwords, tokens, InMemoryCredentials(), ExternalLogins(RememberedLogins()))
+    return Authenticator(
+        users, passwords, tokens, InMemoryCredentials(), ExternalLogins(RememberedLogins()), NoThrottle()
+    )
 
 
 def basic(credentials: str | bytes) -> str:

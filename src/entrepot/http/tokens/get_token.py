@@ -9,6 +9,7 @@ from starlette.responses import Response
 from entrepot.access import Authenticator, IssueTokens, basic_challenge, parse_scopes
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
+from entrepot.http.proxies import address_of
 from entrepot.http.tokens.answers import get_answer
 from entrepot.oci import RequestInvalid, Unauthorized
 
@@ -44,7 +45,7 @@ class GetToken:
             values = request.headers.getlist("authorization")
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
-            caller = await self.authenticator.authenticate(values[0] if values else None)
+            caller = await self.authenticator.authenticate(values[0] if values else None, address=address_of(request))
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")
             observation_of(request).principal = caller.principal.name

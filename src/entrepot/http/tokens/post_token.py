@@ -21,6 +21,7 @@ from entrepot.access import (
 )
 from entrepot.http.errors import GrantTypeUnsupported, in_oauth, with_headers
 from entrepot.http.observation import observation_of
+from entrepot.http.proxies import address_of
 from entrepot.http.tokens.answers import post_answer
 from entrepot.http.tokens.forms import Form, read_form
 from entrepot.oci import RegistryError, RequestInvalid, Unauthorized
@@ -31,8 +32,8 @@ EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # ruff: ignore[hardcoded-password-string]  a type
 _SUBJECT_TOKENS = frozenset({"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"})
 
-Grant: TypeAlias = Callable[[Form], Awaitable[Caller]]
-"""Whose credentials a form has; raises Unauthorized, RequestInvalid."""
+Grant: TypeAlias = Callable[[Form, str], Awaitable[Caller]]
+"""Whose credentials a form has that comes from an address; raises Unauthorized, RequestInvalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class PostToken:
         if grant is None:
             raise GrantTypeUnsupported(grants=sorted(self._grants))
         scopes = parse_scopes(form.all("scope"))
-        caller = await grant(form)
+        caller = await grant(form, address_of(request))
         observation_of(request).principal = caller.principal.name
         offline_for = form.text("client_id") or "" if form.text("access_type") == "offline" else None
         issued = await self.issue(caller, scopes, offline_for=None if grant_type == "refresh_token" else offline_for)
@@ -84,21 +85,21 @@ class PostToken:
             EXCHANGE_GRANT: self._exchange,
         }
 
-    async def _password(self, form: Form) -> Caller:
+    async def _password(self, form: Form, address: str) -> Caller:
         """RFC 6749 section 4.3: what Basic would say."""
-        return await self.authenticator.password(form.needed("username"), form.needed_secret("password"))
+        return await self.authenticator.password(form.needed("username"), form.needed_secret("password"), address)
 
-    async def _refresh_token(self, form: Form) -> Caller:
+    async def _refresh_token(self, form: Form, address: str) -> Caller:  # ruff: ignore[unused-method-argument]  grants are called alike
         """RFC 6749 section 6; the same token is used again and again."""
         return await self.credentials.identify(form.needed_secret("refresh_token"), CredentialKind.REFRESH)
 
-    async def _device(self, form: Form) -> Caller:
+    async def _device(self, form: Form, address: str) -> Caller:  # ruff: ignore[unused-method-argument]  grants are called alike
         """RFC 8628 section 3.4: the login that ``POST /auth/device`` began."""
         if self.devices is None:
             raise LoginUnavailable(reason="oidc")
         return Caller(await self.devices.poll(form.needed_secret("device_code")), None)
 
-    async def _exchange(self, form: Form) -> Caller:
+    async def _exchange(self, form: Form, address: str) -> Caller:  # ruff: ignore[unused-method-argument]  grants are called alike
         """RFC 8693 section 2.1: the token of a job, a pod or a person, from an issuer that is trusted."""
         if form.needed("subject_token_type") not in _SUBJECT_TOKENS:
             raise RequestInvalid(reason="subject-token-type", wanted=sorted(_SUBJECT_TOKENS))

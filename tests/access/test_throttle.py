@@ -1,0 +1,114 @@
+"""Guessing passwords takes longer and longer, and keeps nobody else out."""
+
+from collections.abc import Generator
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from entrepot.access import DatabaseThrottle
+from entrepot.access.throttle import FREE_FAILURES, WINDOW
+from entrepot.metadata import Database
+from entrepot.oci import TooManyRequests
+from harness.administration import Administration
+from harness.registry import LiveRegistry, running_registry
+
+PASSWORD = "the password of somebody"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[LiveRegistry, None, None]:
+    """A registry with two workers."""
+    with running_registry(tmp_path_factory.mktemp("throttle"), "--workers", "2") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def admin(registry: LiveRegistry) -> Administration:
+    """Administration of its data."""
+    return Administration(registry.data)
+
+
+def log_in(registry: LiveRegistry, name: str, password: str, address: str = "127.0.0.1") -> httpx.Response:
+    """Log in on a connection of its own, from an address of this machine."""
+    transport = httpx.HTTPTransport(local_address=address)
+    with httpx.Client(base_url=registry.url, auth=(name, password), transport=transport, timeout=30) as client:
+        return client.get("/v2/")
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["known", "unknown"])
+def test_guessing_has_to_wait(registry: LiveRegistry, admin: Administration, exists: bool) -> None:
+    """After ten wrong passwords an account, known or not, has to wait at that address, whichever worker is asked."""
+    name = f"guessed-{exists}"
+    if exists:
+        admin.user(name, PASSWORD)
+    answers = [log_in(registry, name, f"wrong {number}") for number in range(FREE_FAILURES)]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers}) == 1
+
+    waiting = [log_in(registry, name, PASSWORD) for _ in range(6)]
+
+    assert {answer.status_code for answer in waiting} == {429}
+    assert {answer.headers["retry-after"] for answer in waiting} == {"1"}
+    assert waiting[0].json()["errors"][0]["code"] == "TOOMANYREQUESTS"
+    assert log_in(registry, name, PASSWORD, "127.0.0.2").status_code == (200 if exists else 401)
+
+
+def test_a_stranger_keeps_nobody_out(registry: LiveRegistry, admin: Administration) -> None:
+    """Behind one address with a guesser, robots, tokens and who was in lately go on; so does another account."""
+    admin.user("ann", PASSWORD)
+    admin.user("bea", PASSWORD)
+    secret = admin.robot("node", "reader", "**")
+    token = admin.json("token", "create", "ann", "--name", "t")["token"]
+    assert log_in(registry, "bea", PASSWORD).status_code == 200
+    for name in ("ann", "bea", "node"):
+        for number in range(FREE_FAILURES + 2):
+            log_in(registry, name, f"wrong {number}")
+
+    assert log_in(registry, "ann", PASSWORD).status_code == 429
+    assert log_in(registry, "ann", token).status_code == 200
+    assert log_in(registry, "node", secret).status_code == 200
+    assert {log_in(registry, "bea", PASSWORD).status_code for _ in range(10)} <= {200, 429}
+    assert log_in(registry, "admin", registry.admin_password).status_code == 200
+
+
+async def test_waits_double_and_end(database: Database) -> None:
+    """Each failure beyond the free ones doubles the wait up to the window; a success begins anew."""
+    throttle = DatabaseThrottle(database)
+
+    async def wait() -> int:
+        try:
+            await throttle.admit("ann", "192.0.2.1")
+        except TooManyRequests as refusal:
+            return int(str(refusal.detail["retry_after"]))
+        return 0
+
+    async def age(by: timedelta) -> None:
+        statement = text("UPDATE login_failures SET last_at = last_at - :by")
+        await database.write(lambda tx: tx.execute(statement, {"by": by // timedelta(microseconds=1)}))
+
+    waits = []
+    for _ in range(FREE_FAILURES + 12):
+        waits.append(await wait())
+        await throttle.failed("ann", "192.0.2.1")
+    assert waits == [0] * FREE_FAILURES + [min(2**n, int(WINDOW.total_seconds())) for n in range(12)]
+    assert await throttle.admit("ann", "192.0.2.2") is False
+    assert await throttle.admit("bea", "192.0.2.1") is False
+
+    await age(WINDOW)
+    assert await wait() == 0
+    await throttle.failed("ann", "192.0.2.1")
+    assert await throttle.admit("ann", "192.0.2.1") is True
+    await throttle.succeeded("ann", "192.0.2.1")
+    assert await throttle.admit("ann", "192.0.2.1") is False
+
+
+async def test_a_network_of_version_6_is_one(database: Database) -> None:
+    """Who has a whole /64 gains nothing by it."""
+    throttle = DatabaseThrottle(database)
+    for number in range(FREE_FAILURES):
+        await throttle.failed("ann", f"2001:db8::{number:x}")
+    with pytest.raises(TooManyRequests):
+        await throttle.admit("ann", "2001:db8::ffff")
+    assert await throttle.admit("ann", "2001:db8:0:1::1") is False

@@ -283,9 +283,10 @@ def test_everybody_may_be_bound(registry: LiveRegistry, admin: Administration, t
     """``anonymous`` is a subject like others, and what it may whoever logs in may too; ``authenticated`` is not it."""
     user = f"{team}-dee"
     admin.user(user, PASSWORD)
-    closed, opened = f"{team}/app", f"{team}/open"
+    closed, opened = f"{team}/people/open", f"{team}/all/open"
     with client(registry, "admin", registry.admin_password) as root:
         Repository(root, opened).push_image()
+        Repository(root, closed).push_image()
     admin("binding", "add", "--anonymous", "--role", "reader", "--repositories", opened)
     admin("binding", "add", "--authenticated", "--role", "reader", "--repositories", closed)
     nobody = httpx.Client(base_url=registry.url)

@@ -1,5 +1,6 @@
 """Guessing passwords takes longer and longer, and keeps nobody else out."""
 
+import asyncio
 from collections.abc import Generator
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from entrepot.access import DatabaseThrottle
 from entrepot.access.throttle import FREE_FAILURES, WINDOW
-from entrepot.metadata import Database
+from entrepot.metadata import Database, open_database
 from entrepot.oci import TooManyRequests
 from harness.administration import Administration
 from harness.registry import LiveRegistry, running_registry
@@ -37,6 +38,19 @@ def log_in(registry: LiveRegistry, name: str, password: str, address: str = "127
         return client.get("/v2/")
 
 
+def fail(registry: LiveRegistry, name: str, times: int) -> None:
+    """Have so many wrong passwords counted at this machine's address; each would cost a second and more by now."""
+
+    async def count() -> None:
+        database = open_database(f"sqlite:///{registry.data / 'entrepot.db'}")
+        throttle = DatabaseThrottle(database)
+        for _ in range(times):
+            await throttle.failed(name, "127.0.0.1")
+        await database.close()
+
+    asyncio.run(count())
+
+
 @pytest.mark.parametrize("exists", [True, False], ids=["known", "unknown"])
 def test_guessing_has_to_wait(registry: LiveRegistry, admin: Administration, exists: bool) -> None:
     """After ten wrong passwords an account, known or not, has to wait at that address, whichever worker is asked."""
@@ -47,10 +61,11 @@ def test_guessing_has_to_wait(registry: LiveRegistry, admin: Administration, exi
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
 
+    fail(registry, name, 7)
     waiting = [log_in(registry, name, PASSWORD) for _ in range(6)]
 
     assert {answer.status_code for answer in waiting} == {429}
-    assert {answer.headers["retry-after"] for answer in waiting} == {"1"}
+    assert all(60 < int(answer.headers["retry-after"]) <= 128 for answer in waiting)
     assert waiting[0].json()["errors"][0]["code"] == "TOOMANYREQUESTS"
     assert log_in(registry, name, PASSWORD, "127.0.0.2").status_code == (200 if exists else 401)
 
@@ -63,8 +78,7 @@ def test_a_stranger_keeps_nobody_out(registry: LiveRegistry, admin: Administrati
     token = admin.json("token", "create", "ann", "--name", "t")["token"]
     assert log_in(registry, "bea", PASSWORD).status_code == 200
     for name in ("ann", "bea", "node"):
-        for number in range(FREE_FAILURES + 2):
-            log_in(registry, name, f"wrong {number}")
+        fail(registry, name, FREE_FAILURES + 7)
 
     assert log_in(registry, "ann", PASSWORD).status_code == 429
     assert log_in(registry, "ann", token).status_code == 200

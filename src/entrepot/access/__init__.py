@@ -36,7 +36,7 @@ from entrepot.access.passwords import Passwords, generate_password
 from entrepot.access.patterns import EVERY_REPOSITORY, PatternInvalid, RepositoryPattern
 from entrepot.access.port import Clock, Projects, StoredUser, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
-from entrepot.access.rights import CATALOG, METRICS, Action, Grant, Resource, ResourceKind
+from entrepot.access.rights import ADMINISTRATION, CATALOG, METRICS, Action, Grant, Resource, ResourceKind
 from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.scopes import Scope, parse_scopes, render_scopes
 from entrepot.access.sealing import SealInvalid, is_sealed, seal, unseal
@@ -50,6 +50,7 @@ from entrepot.access.workload_logins import WorkloadLogins
 
 __all__ = [
     "ADMIN",
+    "ADMINISTRATION",
     "ANONYMOUS",
     "BUILT_IN_ROLES",
     "CATALOG",

@@ -14,10 +14,10 @@ class DatabaseUsers:
 
     async def find_by_name(self, name: str) -> StoredUser | None:
         """The user called exactly ``name``."""
-        return _user(await self.database.hot.find_user(name))
+        row = await self.database.hot.find_user(name)
+        return None if row is None else stored_user_of(row)
 
 
-def _user(row: UserRow | None) -> StoredUser | None:
-    if row is None:
-        return None
+def stored_user_of(row: UserRow) -> StoredUser:
+    """A user from the row."""
     return StoredUser(row.uid, row.name, row.password_hash, row.is_admin, row.disabled)

@@ -59,12 +59,20 @@ def decide(standing: Standing, action: Action, resource: Resource, rules: Rules,
         return Decision(is_allowed=False, ground=Ground.NOT_APPLICABLE)
     if standing.principal.is_admin:
         return Decision(is_allowed=True, ground=Ground.ADMIN)
-    if action in _OF_EVERYONE[rules.anonymous]:
+    if action in _OF_EVERYONE[rules.anonymous] and resource.kind is not ResourceKind.PROJECT:
         return Decision(is_allowed=True, ground=Ground.SETTING)
     for binding in standing.bindings:
         if _allows(binding, action, resource, places):
             return Decision(is_allowed=True, ground=Ground.BINDING, binding=binding)
     return Decision(is_allowed=False, ground=Ground.NO_BINDING)
+
+
+def inherits(standing: Standing, action: Action, project: str) -> bool:
+    """Whether the principal may do ``action`` in the whole project and in every one beneath it, also later ones."""
+    return standing.principal.is_admin or any(
+        one.inherited and action in one.actions and one.reaches(project) and _is_whole(one, project)
+        for one in standing.bindings
+    )
 
 
 def literals(standing: Standing, action: Action, rules: Rules) -> list[str]:

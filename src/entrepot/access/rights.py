@@ -22,6 +22,7 @@ class Action(StrEnum):
     PROJECT = "project"
     CATALOG = "catalog"
     METRICS = "metrics"
+    ADMINISTER = "administer"
 
 
 class ResourceKind(StrEnum):
@@ -46,7 +47,7 @@ class Resource:
 
     @classmethod
     def project(cls, name: str) -> Self:
-        """The project called ``name``: a prefix that ends in a slash, or ``*``."""
+        """The project called ``name``, a prefix that ends in a slash, or ``*``: all of its repositories together."""
         return cls(ResourceKind.PROJECT, name)
 
     @property
@@ -58,10 +59,8 @@ class Resource:
     def actions(self) -> frozenset[Action]:
         """Every action that there is on this resource; none for a part of the registry that does not exist."""
         match self.kind:
-            case ResourceKind.REPOSITORY:
+            case ResourceKind.REPOSITORY | ResourceKind.PROJECT:
                 return _REPOSITORY_ACTIONS
-            case ResourceKind.PROJECT:
-                return _PROJECT_ACTIONS
             case ResourceKind.REGISTRY:
                 return _REGISTRY_ACTIONS.get(self.name, frozenset())
 
@@ -77,10 +76,18 @@ CATALOG = Resource(ResourceKind.REGISTRY, "catalog")
 METRICS = Resource(ResourceKind.REGISTRY, "metrics")
 """The registry's own figures."""
 
-_PROJECT_ACTIONS = frozenset({Action.ROBOTS, Action.RETENTION, Action.PROJECT})
-_REPOSITORY_ACTIONS = frozenset({Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE}) | _PROJECT_ACTIONS
+ADMINISTRATION = Resource(ResourceKind.REGISTRY, "administration")
+"""Users, groups and what else belongs to no project."""
+
+_REPOSITORY_ACTIONS = frozenset(
+    {Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE, Action.ROBOTS, Action.RETENTION, Action.PROJECT}
+)
 _TOKEN_ACTIONS = frozenset({Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE, Action.CATALOG, Action.METRICS})
-_REGISTRY_ACTIONS = {CATALOG.name: frozenset({Action.CATALOG}), METRICS.name: frozenset({Action.METRICS})}
+_REGISTRY_ACTIONS = {
+    CATALOG.name: frozenset({Action.CATALOG}),
+    METRICS.name: frozenset({Action.METRICS}),
+    ADMINISTRATION.name: frozenset({Action.ADMINISTER}),
+}
 
 
 @dataclass(frozen=True, slots=True)

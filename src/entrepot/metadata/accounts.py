@@ -103,6 +103,12 @@ def list_accounts(tx: Transaction, kind: str, after: str, at_most: int) -> list[
     return list(starmap(ListedAccount, rows))
 
 
+def owner_of(tx: Transaction, account_id: int) -> str | None:
+    """The name of the project that owns a robot."""
+    statement = select(projects.c.name).join(accounts, accounts.c.project_id == projects.c.id)
+    return tx.execute(statement.where(accounts.c.id == account_id)).scalar_one_or_none()
+
+
 def add_robot(
     tx: Transaction, name: str, project_id: int, description: str, expires_at: datetime | None, actor: Actor
 ) -> int | None:

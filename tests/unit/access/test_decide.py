@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.access import (
+    ADMINISTRATION,
     ANONYMOUS,
     BUILT_IN_ROLES,
     CATALOG,
@@ -34,11 +35,11 @@ USER = Principal(PrincipalKind.USER, "u1", "ann")
 ADMIN = Principal(PrincipalKind.USER, "u2", "admin", is_admin=True)
 PLACES = Places({"*": "p1", "team/": "p2", "team/deep/": "p3", "other/": "p4"})
 
-OF_PROJECTS = {Action.ROBOTS, Action.RETENTION, Action.PROJECT}
-OF_REPOSITORIES = {Action.PULL, Action.PUSH, Action.MOVE, Action.DELETE} | OF_PROJECTS
+OF_REPOSITORIES = set(Action) - {Action.CATALOG, Action.METRICS, Action.ADMINISTER}
 APPLICABLE = {
     REPOSITORY: OF_REPOSITORIES,
-    PROJECT: OF_PROJECTS,
+    PROJECT: OF_REPOSITORIES,
+    ADMINISTRATION: {Action.ADMINISTER},
     CATALOG: {Action.CATALOG},
     METRICS: {Action.METRICS},
 }
@@ -84,7 +85,7 @@ def test_without_bindings(anonymous: AnonymousAccess, action: Action, resource: 
     assert decide(Standing(ADMIN), action, resource, rules, PLACES).is_allowed is applicable
     for principal in (ANONYMOUS, USER):
         decision = decide(Standing(principal), action, resource, rules, PLACES)
-        assert decision.is_allowed is (applicable and action in FOR_EVERYONE[anonymous])
+        assert decision.is_allowed is (applicable and resource != PROJECT and action in FOR_EVERYONE[anonymous])
 
 
 @pytest.mark.parametrize(("role", "action"), list(itertools.product(ROLES, Action)))
@@ -92,7 +93,7 @@ def test_every_role(role: str, action: Action) -> None:
     """Each built-in role gives exactly its actions, on its repositories and projects and nowhere else."""
     bound = binding(role)
     assert allowed(action, REPOSITORY, bound) is (action in ROLES[role])
-    assert allowed(action, PROJECT, bound) is (action in ROLES[role] & OF_PROJECTS)
+    assert allowed(action, PROJECT, bound) is (action in ROLES[role])
     assert not allowed(action, Resource.repository(RepositoryName("other/app")), bound)
     assert not allowed(action, Resource.project("other/"), bound)
     assert allowed(action, CATALOG, bound) is (action is Action.CATALOG)

@@ -1,6 +1,7 @@
 """What administrators do: users, groups, robots, tokens, projects and bindings, each change with its audit row."""
 
 from entrepot.access.administration.accounts import PAGE
+from entrepot.access.administration.authority import Acting, Authority, Operator
 from entrepot.access.administration.bindings import Bindings, BindingSubject, SubjectKind
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
@@ -11,6 +12,8 @@ from entrepot.access.administration.users import Users
 
 __all__ = [
     "PAGE",
+    "Acting",
+    "Authority",
     "BindingSubject",
     "Bindings",
     "Explain",
@@ -18,6 +21,7 @@ __all__ = [
     "IssuedSecret",
     "MovePlan",
     "NewRobot",
+    "Operator",
     "Projects",
     "Robots",
     "SubjectKind",

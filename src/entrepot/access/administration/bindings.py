@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from entrepot.access.administration.accounts import PAGE, account_named
+from entrepot.access.administration.authority import Authority, require, require_admin
 from entrepot.access.administration.groups import group_named
-from entrepot.access.administration.projects import project_named
+from entrepot.access.administration.projects import parse_project_name, project_named
 from entrepot.access.errors import NameUnknownHere
 from entrepot.access.patterns import RepositoryPattern
+from entrepot.access.rights import Action, Resource
 from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
-    Actor,
     BindingRow,
     Database,
     NewBinding,
@@ -24,7 +25,7 @@ from entrepot.metadata import (
     record_audit,
     remove_binding,
 )
-from entrepot.oci import RepositoryName
+from entrepot.oci import Denied, RepositoryName
 
 
 class SubjectKind(StrEnum):
@@ -51,12 +52,23 @@ class Bindings:
     database: Database
 
     async def page(
-        self, after: int = 0, at_most: int = PAGE, *, project: str | None = None, account: str | None = None
+        self,
+        by: Authority,
+        after: int = 0,
+        at_most: int = PAGE,
+        *,
+        project: str | None = None,
+        account: str | None = None,
     ) -> list[BindingRow]:
-        """Up to ``at_most`` bindings after the row ``after``, of a project or an account; raises NameUnknownHere."""
+        """Up to ``at_most`` bindings after the row ``after``, of a project or an account.
+
+        Owners of a project see its bindings, administrators all. Raises NameUnknownHere, Denied.
+        """
 
         def unit(tx: Transaction) -> list[BindingRow]:
-            project_id = None if project is None else project_named(tx, project).id
+            if project is None:
+                require_admin(tx, by)
+            project_id = None if project is None else _owned(tx, by, project).id
             account_id = None if account is None else account_named(tx, account).id
             return list_bindings(tx, after, at_most, project_id=project_id, account_id=account_id)
 
@@ -64,7 +76,7 @@ class Bindings:
 
     async def add(
         self,
-        actor: Actor,
+        by: Authority,
         subject: BindingSubject,
         role: str,
         repositories: RepositoryPattern,
@@ -74,56 +86,75 @@ class Bindings:
     ) -> str:
         """Bind, and return the binding's uid; the very same binding is made once.
 
-        Without ``project`` it is the one that has the names with which the pattern begins. Raises NameUnknownHere.
+        Without ``project`` it is the one that has the names with which the pattern begins. It takes an owner of the
+        project, and for what is inherited one that is so itself. Raises NameUnknownHere, Denied.
         """
 
         def unit(tx: Transaction) -> str:
-            uid = bind(tx, actor, subject, role, repositories, project=project, inherited=inherited)
+            chosen = project_of(tx, repositories) if project is None else _owned(tx, by, project)
+            require(tx, by, Action.PROJECT, Resource.project(chosen.name))
+            _check_reach(tx, by, chosen.name, inherited=inherited)
+            uid = bind(tx, by, subject, role, repositories, chosen, inherited=inherited)
             detail: dict[str, str | int] = {
                 "role": role,
                 "repositories": repositories.text,
                 "inherited": int(inherited),
             }
-            record_audit(tx, actor, "binding.add", "", f"{subject.kind} {subject.name}".rstrip(), detail)
+            record_audit(tx, by.actor, "binding.add", "", f"{subject.kind} {subject.name}".rstrip(), detail)
             return uid
 
         return await self.database.write(unit)
 
-    async def remove(self, actor: Actor, uid: str) -> None:
-        """Take a binding away; it counts no more at the next request. Raises NameUnknownHere."""
+    async def remove(self, by: Authority, uid: str) -> None:
+        """Take a binding away; it counts no more at the next request. Raises NameUnknownHere, Denied."""
 
         def unit(tx: Transaction) -> None:
             found = find_binding(tx, uid)
-            if found is None or not remove_binding(tx, uid):
-                raise NameUnknownHere(kind="binding", name=uid)
+            if found is None or not by.may(tx, Action.PROJECT, Resource.project(found.project)):
+                raise NameUnknownHere(kind="binding", name=uid)  # alike, whether it is there or not
+            _check_reach(tx, by, found.project, inherited=found.inherited)
+            remove_binding(tx, uid)
             detail = {"role": found.role, "repositories": found.repositories}
-            record_audit(tx, actor, "binding.remove", "", found.subject, detail)
+            record_audit(tx, by.actor, "binding.remove", "", found.subject, detail)
 
         await self.database.write(unit)
 
 
 def bind(
     tx: Transaction,
-    actor: Actor,
+    by: Authority,
     subject: BindingSubject,
     role: str,
     repositories: RepositoryPattern,
+    project: ProjectRow,
     *,
-    project: str | None,
     inherited: bool,
 ) -> str:
-    """Make a binding within a transaction; raises NameUnknownHere."""
+    """Make a binding within a transaction that has looked after the right to; raises NameUnknownHere."""
     if role not in BUILT_IN_ROLES:
         raise NameUnknownHere(kind="role", name=role, known=list(BUILT_IN_ROLES))
-    chosen = _project_of(tx, repositories) if project is None else project_named(tx, project)
     account = account_named(tx, subject.name).id if subject.kind is SubjectKind.ACCOUNT else None
     group = group_named(tx, subject.name) if subject.kind is SubjectKind.GROUP else None
-    new = NewBinding(chosen.id, role, repositories.text, inherited, subject.kind.value, account, group)
-    return add_binding(tx, new, actor)
+    new = NewBinding(project.id, role, repositories.text, inherited, subject.kind.value, account, group)
+    return add_binding(tx, new, by.actor)
 
 
-def _project_of(tx: Transaction, repositories: RepositoryPattern) -> ProjectRow:
+def project_of(tx: Transaction, repositories: RepositoryPattern) -> ProjectRow:
+    """The project that has the names with which a pattern begins."""
     beginning = repositories.literal.rpartition("/")[0]
     if not beginning:
         return project_named(tx, DEFAULT_PROJECT)
     return find_project_of(tx, RepositoryName(f"{beginning}/x"))
+
+
+def _owned(tx: Transaction, by: Authority, project: str) -> ProjectRow:
+    """The project of that name, if ``by`` owns it; raises Denied alike for those that are not there."""
+    name = project if project == DEFAULT_PROJECT else parse_project_name(project)
+    require(tx, by, Action.PROJECT, Resource.project(name))
+    return project_named(tx, name)
+
+
+def _check_reach(tx: Transaction, by: Authority, project: str, *, inherited: bool) -> None:
+    """What counts in the projects beneath takes somebody who owns those, too; raises Denied."""
+    if inherited and not by.may_beneath(tx, Action.PROJECT, project):
+        raise Denied(scope=f"project:{project}:project", reason="inherited")

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from entrepot.access.administration.accounts import account_named
+from entrepot.access.administration.authority import Authority, require_admin
 from entrepot.access.authorize import Authorizer
 from entrepot.access.decide import Decision
-from entrepot.access.principals import ANONYMOUS
+from entrepot.access.principals import ANONYMOUS, Principal
 from entrepot.access.rights import Action, Resource
 from entrepot.access.stored_credentials import principal_of
-from entrepot.metadata import Database
+from entrepot.metadata import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,16 @@ class Explain:
     database: Database
     authorizer: Authorizer
 
-    async def __call__(self, subject: str, action: Action, resource: Resource) -> Decision | None:
+    async def __call__(self, by: Authority, subject: str, action: Action, resource: Resource) -> Decision | None:
         """The decision for the account of this name, or for ``anonymous``; None where it is disabled or over.
 
-        Raises NameUnknownHere, Unavailable.
+        Owners of the repository's project and administrators may ask. Raises Denied, NameUnknownHere, Unavailable.
         """
-        principal = ANONYMOUS
-        if subject != ANONYMOUS.name:
-            principal = principal_of(await self.database.read(lambda tx: account_named(tx, subject)))
+
+        def unit(tx: Transaction) -> Principal:
+            if not by.may(tx, Action.PROJECT, resource):
+                require_admin(tx, by)
+            return ANONYMOUS if subject == ANONYMOUS.name else principal_of(account_named(tx, subject))
+
+        principal = await self.database.read(unit)
         return await self.authorizer.explain(principal, action, resource)

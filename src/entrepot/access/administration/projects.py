@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from entrepot.access.administration.accounts import PAGE
+from entrepot.access.administration.authority import Authority, require
 from entrepot.access.errors import NameTaken, NameUnknownHere, NameUnsuitable, ProjectHasContent
+from entrepot.access.rights import Action, Resource
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
-    Actor,
     Database,
     ForeignKeyViolation,
     ProjectRow,
@@ -42,25 +43,44 @@ class Projects:
 
     database: Database
 
-    async def page(self, after: str = "", at_most: int = PAGE) -> list[ProjectRow]:
-        """Up to ``at_most`` projects with names after ``after``, in byte order."""
-        return await self.database.read(lambda tx: list_projects(tx, after, at_most))
+    async def page(self, by: Authority, after: str = "", at_most: int = PAGE) -> list[ProjectRow]:
+        """Up to ``at_most`` projects with names after ``after`` that may be administered, in byte order.
 
-    async def plan(self, name: str) -> MovePlan:
-        """Which repositories a project of this name would have; raises NameUnsuitable."""
+        Looks through as many pages of projects as there are.
+        """
+
+        def unit(tx: Transaction) -> list[ProjectRow]:
+            found: list[ProjectRow] = []
+            last = after
+            while len(found) < at_most and (rows := list_projects(tx, last, PAGE)):
+                found += [row for row in rows if by.may(tx, Action.ROBOTS, Resource.project(row.name))]
+                last = rows[-1].name
+            return found[:at_most]
+
+        return await self.database.read(unit)
+
+    async def plan(self, by: Authority, name: str) -> MovePlan:
+        """Which repositories a project of this name would have; raises NameUnsuitable, Denied."""
         prefix = parse_project_name(name)
-        return await self.database.read(lambda tx: _plan(tx, prefix, _parent(tx, prefix)))
 
-    async def add(self, actor: Actor, name: str, description: str = "", *, move: bool = False) -> MovePlan:
+        def unit(tx: Transaction) -> MovePlan:
+            parent = _parent(tx, prefix)
+            require(tx, by, Action.PROJECT, Resource.project(parent.name))
+            return _plan(tx, prefix, parent)
+
+        return await self.database.read(unit)
+
+    async def add(self, by: Authority, name: str, description: str = "", *, move: bool = False) -> MovePlan:
         """Make a project, beneath the one that has these names by now.
 
         Its parent's bindings count in it only where they are inherited: so repositories that are there are taken over
-        only with ``move``. Raises ProjectHasContent with their names otherwise, NameUnsuitable, NameTaken.
+        only with ``move``. Raises ProjectHasContent with their names otherwise, NameUnsuitable, NameTaken, Denied.
         """
         prefix = parse_project_name(name)
 
         def unit(tx: Transaction) -> MovePlan:
             parent = _parent(tx, prefix, lock=True)
+            require(tx, by, Action.PROJECT, Resource.project(parent.name))
             plan = _plan(tx, prefix, parent)
             if plan.repositories and not move:
                 raise ProjectHasContent(project=parent.name, repositories=plan.repositories, more=plan.more)
@@ -68,27 +88,28 @@ class Projects:
             if made is None:
                 raise NameTaken(kind="project", name=prefix)
             move_repositories(tx, parent.id, made.id, prefix)
-            record_audit(tx, actor, "project.add", "", prefix, {"moved": len(plan.repositories)})
+            record_audit(tx, by.actor, "project.add", "", prefix, {"moved": len(plan.repositories)})
             return plan
 
         return await self.database.write(unit)
 
-    async def remove(self, actor: Actor, name: str) -> None:
+    async def remove(self, by: Authority, name: str) -> None:
         """Take a project away with its bindings; its repositories come back to the one above.
 
-        There they are under that one's bindings. Raises NameUnknownHere, NameUnsuitable for ``*``, ProjectHasContent
-        while it owns robots.
+        There they are under that one's bindings, so it takes an owner of that. Raises NameUnknownHere, Denied,
+        NameUnsuitable for ``*``, ProjectHasContent while it owns robots.
         """
         prefix = parse_project_name(name)
 
         def unit(tx: Transaction) -> None:
             project = find_project(tx, prefix, lock=True)
+            parent = find_project_of(tx, RepositoryName(prefix[:-1]))
+            require(tx, by, Action.PROJECT, Resource.project(parent.name))
             if project is None:
                 raise NameUnknownHere(kind="project", name=prefix)
-            parent = find_project_of(tx, RepositoryName(f"{prefix[:-1]}"))
             move_repositories(tx, project.id, parent.id, "")
             remove_project(tx, project.id)
-            record_audit(tx, actor, "project.remove", "", prefix)
+            record_audit(tx, by.actor, "project.remove", "", prefix)
 
         try:
             await self.database.write(unit)

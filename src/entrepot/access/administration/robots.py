@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from entrepot.access.administration.accounts import PAGE, account_named, check_account_name
-from entrepot.access.administration.bindings import BindingSubject, SubjectKind, bind
-from entrepot.access.administration.projects import project_named
+from entrepot.access.administration.authority import Authority, require, require_all
+from entrepot.access.administration.bindings import BindingSubject, SubjectKind, bind, project_of
+from entrepot.access.administration.projects import parse_project_name, project_named
 from entrepot.access.credentials import Credential, CredentialKind
+from entrepot.access.database_standings import binding_of
 from entrepot.access.errors import NameTaken, NameUnknownHere
 from entrepot.access.patterns import RepositoryPattern
 from entrepot.access.providers import check_conditions
+from entrepot.access.rights import Action, Resource
+from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.secret import Secret
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
-    Actor,
+    AccountRow,
     Database,
     ListedAccount,
     ListedTrust,
@@ -23,9 +27,11 @@ from entrepot.metadata import (
     add_credential,
     add_robot,
     add_trust,
+    bindings_for,
     end_credentials,
     list_accounts,
     list_credentials,
+    owner_of,
     record_audit,
     remove_account,
     remove_trust,
@@ -34,6 +40,7 @@ from entrepot.metadata import (
     trim_credentials,
     trusts_of,
 )
+from entrepot.oci import Denied
 
 OVERLAP = timedelta(hours=24)
 """For how long the secret of before is good beside a new one, so that nothing breaks while it is handed out."""
@@ -67,35 +74,54 @@ class Robots:
 
     database: Database
 
-    async def page(self, after: str = "", at_most: int = PAGE) -> list[ListedAccount]:
-        """Up to ``at_most`` robots with names after ``after``, in byte order."""
-        return await self.database.read(lambda tx: list_accounts(tx, "robot", after, at_most))
+    async def page(self, by: Authority, after: str = "", at_most: int = PAGE) -> list[ListedAccount]:
+        """Up to ``at_most`` robots with names after ``after`` that may be looked after, in byte order.
 
-    async def add(self, actor: Actor, robot: NewRobot) -> IssuedSecret:
+        Looks through as many pages of robots as there are.
+        """
+
+        def unit(tx: Transaction) -> list[ListedAccount]:
+            found: list[ListedAccount] = []
+            last = after
+            while len(found) < at_most and (rows := list_accounts(tx, "robot", last, PAGE)):
+                found += [row for row in rows if _looks_after(tx, by, row.project)]
+                last = rows[-1].name
+            return found[:at_most]
+
+        return await self.database.read(unit)
+
+    async def add(self, by: Authority, robot: NewRobot) -> IssuedSecret:
         """Make a robot with a secret and its bindings, in one transaction.
 
-        It is owned by ``project``, without one by the system. Raises NameUnsuitable, NameTaken, NameUnknownHere.
+        It is owned by ``project``, without one by the system. It takes somebody who looks after that project's robots,
+        and who has all that the robot gets. Raises NameUnsuitable, NameTaken, NameUnknownHere, Denied.
         """
         check_account_name(robot.name)
         credential = Credential.make(CredentialKind.SECRET)
 
         def unit(tx: Transaction) -> IssuedSecret:
-            project = project_named(tx, robot.project or DEFAULT_PROJECT)
+            owner = (
+                DEFAULT_PROJECT if robot.project in {None, DEFAULT_PROJECT} else parse_project_name(str(robot.project))
+            )
+            require(tx, by, Action.ROBOTS, Resource.project(owner))
+            project = project_named(tx, owner)
             expires_at = None if robot.lifetime is None else tx.now + robot.lifetime
-            number = add_robot(tx, robot.name, project.id, robot.description, expires_at, actor)
+            number = add_robot(tx, robot.name, project.id, robot.description, expires_at, by.actor)
             if number is None:
                 raise NameTaken(kind="account", name=robot.name)
             subject = BindingSubject(SubjectKind.ACCOUNT, robot.name)
             for pattern in robot.repositories:
-                bind(tx, actor, subject, robot.role, pattern, project=robot.project, inherited=False)
+                chosen = project_of(tx, pattern) if robot.project is None else project
+                require_all(tx, by, BUILT_IN_ROLES.get(robot.role, frozenset()), chosen.name)
+                bind(tx, by, subject, robot.role, pattern, chosen, inherited=False)
             add_credential(tx, number, _stored(credential))
             detail = {"role": robot.role, "repositories": " ".join(map(str, robot.repositories))}
-            record_audit(tx, actor, "robot.add", "", robot.name, detail)
+            record_audit(tx, by.actor, "robot.add", "", robot.name, detail)
             return IssuedSecret(robot.name, credential.text, tx.now, expires_at)
 
         return await self.database.write(unit)
 
-    async def rotate(self, actor: Actor, name: str, overlap: timedelta = OVERLAP) -> IssuedSecret:
+    async def rotate(self, by: Authority, name: str, overlap: timedelta = OVERLAP) -> IssuedSecret:
         """Give a robot a new secret; the last one ends after ``overlap``, and any before it now.
 
         So at most two are good at any time. Raises NameUnknownHere.
@@ -103,37 +129,37 @@ class Robots:
         credential = Credential.make(CredentialKind.SECRET)
 
         def unit(tx: Transaction) -> IssuedSecret:
-            account = account_named(tx, name, "robot")
+            account = _robot(tx, by, name, gets_in=True)
             kind = CredentialKind.SECRET.value
             for older in list_credentials(tx, account.id, kind, PAGE)[1:]:
                 revoke_credential(tx, older.uid)
             end_credentials(tx, account.id, kind, tx.now + overlap)
             trim_credentials(tx, account.id, kind)
             add_credential(tx, account.id, _stored(credential))
-            record_audit(tx, actor, "robot.rotate", "", name, {"overlap_seconds": int(overlap.total_seconds())})
+            record_audit(tx, by.actor, "robot.rotate", "", name, {"overlap_seconds": int(overlap.total_seconds())})
             return IssuedSecret(name, credential.text, tx.now, account.expires_at)
 
         return await self.database.write(unit)
 
-    async def set_disabled(self, actor: Actor, name: str, *, is_disabled: bool) -> None:
+    async def set_disabled(self, by: Authority, name: str, *, is_disabled: bool) -> None:
         """Shut a robot out at once, everywhere, or let it in again; raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            set_disabled(tx, account_named(tx, name, "robot").id, is_disabled=is_disabled)
-            record_audit(tx, actor, "robot.disable" if is_disabled else "robot.enable", "", name)
+            set_disabled(tx, _robot(tx, by, name).id, is_disabled=is_disabled)
+            record_audit(tx, by.actor, "robot.disable" if is_disabled else "robot.enable", "", name)
 
         await self.database.write(unit)
 
-    async def remove(self, actor: Actor, name: str) -> None:
+    async def remove(self, by: Authority, name: str) -> None:
         """Take a robot away with its secrets, trusts and bindings; raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            remove_account(tx, account_named(tx, name, "robot").id)
-            record_audit(tx, actor, "robot.remove", "", name)
+            remove_account(tx, _robot(tx, by, name).id)
+            record_audit(tx, by.actor, "robot.remove", "", name)
 
         await self.database.write(unit)
 
-    async def trust(self, actor: Actor, name: str, issuer: str, conditions: Mapping[str, str]) -> str:
+    async def trust(self, by: Authority, name: str, issuer: str, conditions: Mapping[str, str]) -> str:
         """Let an issuer's tokens with these claims stand for a robot, without a secret; returns the trust's uid.
 
         Raises NameUnknownHere, RequestInvalid for conditions that could not be meant.
@@ -141,25 +167,46 @@ class Robots:
         check_conditions(conditions)
 
         def unit(tx: Transaction) -> str:
-            uid = add_trust(tx, account_named(tx, name, "robot").id, issuer, conditions, actor)
-            record_audit(tx, actor, "robot.trust", "", name, {"issuer": issuer})
+            uid = add_trust(tx, _robot(tx, by, name, gets_in=True).id, issuer, conditions, by.actor)
+            record_audit(tx, by.actor, "robot.trust", "", name, {"issuer": issuer})
             return uid
 
         return await self.database.write(unit)
 
-    async def trusts(self, name: str) -> list[ListedTrust]:
+    async def trusts(self, by: Authority, name: str) -> list[ListedTrust]:
         """Whom a robot trusts; raises NameUnknownHere."""
-        return await self.database.read(lambda tx: trusts_of(tx, account_named(tx, name, "robot").id))
+        return await self.database.read(lambda tx: trusts_of(tx, _robot(tx, by, name).id))
 
-    async def distrust(self, actor: Actor, name: str, uid: str) -> None:
+    async def distrust(self, by: Authority, name: str, uid: str) -> None:
         """Take a trust away: tokens of that kind are good for nothing from now on. Raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            if not remove_trust(tx, account_named(tx, name, "robot").id, uid):
+            if not remove_trust(tx, _robot(tx, by, name).id, uid):
                 raise NameUnknownHere(kind="trust", name=uid)
-            record_audit(tx, actor, "robot.distrust", "", name)
+            record_audit(tx, by.actor, "robot.distrust", "", name)
 
         await self.database.write(unit)
+
+
+def _looks_after(tx: Transaction, by: Authority, project: str | None) -> bool:
+    return by.may(tx, Action.ROBOTS, Resource.project(project or DEFAULT_PROJECT))
+
+
+def _robot(tx: Transaction, by: Authority, name: str, *, gets_in: bool = False) -> AccountRow:
+    """The robot of that name, if its project's robots may be looked after; raises NameUnknownHere alike for others.
+
+    Who ``gets_in``, by a secret or a token of their own, must have all that the robot may: raises Denied.
+    """
+    account = account_named(tx, name, "robot")
+    if not _looks_after(tx, by, owner_of(tx, account.id)):
+        raise NameUnknownHere(kind="robot", name=name)
+    if gets_in:
+        for binding in map(binding_of, bindings_for(tx, account.id)):
+            if binding.subject not in {"authenticated", "anonymous"}:
+                require_all(tx, by, binding.actions, binding.project)
+                if binding.inherited and not by.may_beneath(tx, Action.PROJECT, binding.project):
+                    raise Denied(scope=f"project:{binding.project}:project", reason="inherited")
+    return account
 
 
 def _stored(credential: Credential) -> NewCredential:

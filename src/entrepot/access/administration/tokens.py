@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from entrepot.access.administration.accounts import PAGE, account_named
+from entrepot.access.administration.authority import Authority, require_admin
 from entrepot.access.administration.robots import IssuedSecret
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.errors import NameUnknownHere, NameUnsuitable
 from entrepot.access.limits import Limit, limits_to_json
 from entrepot.access.stored_credentials import NAME_CHARACTERS_AT_MOST
 from entrepot.metadata import (
-    Actor,
+    AccountRow,
     Database,
     ListedCredential,
     NewCredential,
     Transaction,
     add_credential,
+    find_account,
     find_credential,
     list_credentials,
     record_audit,
@@ -32,11 +34,11 @@ class Tokens:
     database: Database
 
     async def add(
-        self, actor: Actor, user: str, name: str, lifetime: timedelta | None, limits: Sequence[Limit]
+        self, by: Authority, user: str, name: str, lifetime: timedelta | None, limits: Sequence[Limit]
     ) -> IssuedSecret:
         """Make a token of a user, for ``lifetime`` or until it is revoked, narrowed to ``limits`` if there are any.
 
-        The hundred newest of a user are kept. Raises NameUnknownHere, NameUnsuitable.
+        The hundred newest of a user are kept. Raises NameUnknownHere, NameUnsuitable, Denied.
         """
         if not (0 < len(name) <= NAME_CHARACTERS_AT_MOST and name.isprintable()):
             raise NameUnsuitable(reason="name", name=name, characters_at_most=NAME_CHARACTERS_AT_MOST)
@@ -44,29 +46,39 @@ class Tokens:
         credential = Credential.make(CredentialKind.TOKEN)
 
         def unit(tx: Transaction) -> IssuedSecret:
-            account = account_named(tx, user, "user")
+            account = _whose(tx, by, user)
             expires_at = None if lifetime is None else tx.now + lifetime
             trim_credentials(tx, account.id, CredentialKind.TOKEN.value)
             new = NewCredential(credential.uid, CredentialKind.TOKEN.value, name, credential.digest, expires_at, scopes)
             add_credential(tx, account.id, new)
-            record_audit(tx, actor, "token.add", "", user, {"token": credential.uid, "name": name})
+            record_audit(tx, by.actor, "token.add", "", user, {"token": credential.uid, "name": name})
             return IssuedSecret(user, credential.text, tx.now, expires_at)
 
         return await self.database.write(unit)
 
-    async def page(self, user: str) -> list[ListedCredential]:
-        """A user's tokens, newest first; raises NameUnknownHere."""
+    async def page(self, by: Authority, user: str) -> list[ListedCredential]:
+        """A user's tokens, newest first; raises NameUnknownHere, Denied."""
         kind = CredentialKind.TOKEN.value
-        return await self.database.read(lambda tx: list_credentials(tx, account_named(tx, user, "user").id, kind, PAGE))
+        return await self.database.read(lambda tx: list_credentials(tx, _whose(tx, by, user).id, kind, PAGE))
 
-    async def revoke(self, actor: Actor, user: str, uid: str) -> None:
+    async def revoke(self, by: Authority, user: str, uid: str) -> None:
         """End a token now, and what was made from it; raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
+            _whose(tx, by, user)
             found = find_credential(tx, uid)
             is_theirs = found is not None and found.kind == CredentialKind.TOKEN and found.account.name == user
             if not is_theirs or not revoke_credential(tx, uid):
                 raise NameUnknownHere(kind="token", name=uid)
-            record_audit(tx, actor, "token.revoke", "", user, {"token": uid})
+            record_audit(tx, by.actor, "token.revoke", "", user, {"token": uid})
 
         await self.database.write(unit)
+
+
+def _whose(tx: Transaction, by: Authority, user: str) -> AccountRow:
+    """The account of that name: one's own, or anybody's for an administrator; raises Denied, NameUnknownHere."""
+    own = find_account(tx, by.account) if by.account and by.is_in_person else None
+    if own is not None and own.name == user and own.kind == "user":
+        return own
+    require_admin(tx, by)
+    return account_named(tx, user, "user")

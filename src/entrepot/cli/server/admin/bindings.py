@@ -62,7 +62,7 @@ def list_bindings(*, project: str | None, account: str | None, output: str, **gi
     async def work(administration: Any) -> list[BindingRow]:
         found: list[BindingRow] = []
         while page := await administration.bindings.page(
-            found[-1].id if found else 0, project=project, account=account
+            operator(), found[-1].id if found else 0, project=project, account=account
         ):
             found += page
         return found

@@ -8,7 +8,7 @@ from entrepot.access import Action, Decision, Ground, Resource
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json
-from entrepot.cli.server.admin.working import FLAGS, run
+from entrepot.cli.server.admin.working import FLAGS, operator, run
 from entrepot.cli.server.given_settings import settings_flags
 from entrepot.oci import NameInvalid, RepositoryName
 
@@ -32,7 +32,7 @@ def explain(*, subject: str, action: str, repository: str, output: str, **given:
     Leaves with 5 where it may not.
     """
     resource = Resource.repository(_name(repository))
-    decision = run(given, lambda a: a.explain(subject, Action(action), resource))
+    decision = run(given, lambda a: a.explain(operator(), subject, Action(action), resource))
     reason = "the account is disabled or over" if decision is None else _reason(decision)
     allowed = decision is not None and decision.is_allowed
     if output == "json":

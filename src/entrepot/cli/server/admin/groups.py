@@ -23,7 +23,7 @@ def list_groups(*, output: str, **given: Any) -> None:
 
     async def work(administration: Any) -> list[GroupRow]:
         found: list[GroupRow] = []
-        while page := await administration.groups.page(found[-1].name if found else ""):
+        while page := await administration.groups.page(operator(), found[-1].name if found else ""):
             found += page
         return found
 
@@ -43,7 +43,7 @@ def members(*, name: str, output: str, **given: Any) -> None:
 
     async def work(administration: Any) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        while page := await administration.groups.members(name, found[-1][0] if found else ""):
+        while page := await administration.groups.members(operator(), name, found[-1][0] if found else ""):
             found += page
         return found
 

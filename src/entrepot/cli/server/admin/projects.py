@@ -24,7 +24,7 @@ def list_projects(*, output: str, **given: Any) -> None:
 
     async def work(administration: Any) -> list[ProjectRow]:
         found: list[ProjectRow] = []
-        while page := await administration.projects.page(found[-1].name if found else ""):
+        while page := await administration.projects.page(operator(), found[-1].name if found else ""):
             found += page
         return found
 
@@ -45,7 +45,7 @@ def list_projects(*, output: str, **given: Any) -> None:
 def create(*, name: str, description: str, plan_only: bool, move: bool, output: str, **given: Any) -> None:
     """Make a project. Bindings of the one above count in it only where they are inherited."""
     if plan_only:
-        plan = run(given, lambda a: a.projects.plan(name))
+        plan = run(given, lambda a: a.projects.plan(operator(), name))
     else:
         plan = run(given, lambda a: a.projects.add(operator(), name, description, move=move))
     _show(plan, output, "would move" if plan_only else "moved")

@@ -58,7 +58,7 @@ def _plan(settings: Settings, name: RepositoryName) -> RepositoryPlan:
 def _delete(settings: Settings, name: RepositoryName) -> RepositoryPlan:
     async def work() -> RepositoryPlan:
         async with opened_collection(settings) as collection:
-            return await collection.delete_repository(operator(), name)
+            return await collection.delete_repository(operator().actor, name)
 
     return _answer(settings, name, work)
 

@@ -44,7 +44,7 @@ def list_robots(*, output: str, **given: Any) -> None:
 
     async def work(administration: Any) -> list[ListedAccount]:
         found: list[ListedAccount] = []
-        while page := await administration.robots.page(found[-1].name if found else ""):
+        while page := await administration.robots.page(operator(), found[-1].name if found else ""):
             found += page
         return found
 
@@ -154,7 +154,7 @@ def add_trust(*, name: str, issuer: str, claims: tuple[str, ...], **given: Any) 
 @OUTPUT
 def list_trusts(*, name: str, output: str, **given: Any) -> None:
     """List whom a robot trusts."""
-    found = run(given, lambda a: a.robots.trusts(name))
+    found = run(given, lambda a: a.robots.trusts(operator(), name))
     if output == "json":
         print_json([{"id": one.uid, "issuer": one.issuer, "claims": one.conditions} for one in found])
         return

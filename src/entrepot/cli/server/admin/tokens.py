@@ -52,7 +52,7 @@ def create(*, user: str, name: str, expires: str, scopes: tuple[str, ...], outpu
 @OUTPUT
 def list_tokens(*, user: str, output: str, **given: Any) -> None:
     """List a user's tokens, newest first."""
-    tokens = run(given, lambda a: a.tokens.page(user))
+    tokens = run(given, lambda a: a.tokens.page(operator(), user))
     if output == "json":
         print_json([_document(one) for one in tokens])
         return

@@ -26,7 +26,7 @@ def list_users(*, output: str, **given: Any) -> None:
 
     async def work(administration: Any) -> list[ListedAccount]:
         found: list[ListedAccount] = []
-        while page := await administration.users.page(found[-1].name if found else ""):
+        while page := await administration.users.page(operator(), found[-1].name if found else ""):
             found += page
         return found
 

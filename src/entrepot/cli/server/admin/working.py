@@ -21,6 +21,7 @@ from entrepot.access import (
     RepositoryPattern,
     Secret,
 )
+from entrepot.access.administration import Operator
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.server.given_settings import load_given
@@ -70,14 +71,14 @@ def words(refusal: RegistryError) -> str:
     return f"{refusal} ({details})" if details else str(refusal)
 
 
-def operator() -> Actor:
+def operator() -> Operator:
     """Whoever runs this command on the machine."""
     number = os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name
     except KeyError:
         name = str(number)
-    return Actor("operator", str(number), name)
+    return Operator(Actor("operator", str(number), name))
 
 
 def password_of(*, from_stdin: bool) -> Secret:

@@ -40,7 +40,8 @@ from entrepot.access import (
 )
 from entrepot.compose import uses_of
 from entrepot.http.addresses import Addresses
-from entrepot.http.distribution import Context, Cursors, Distribution, ListLimits
+from entrepot.http.cursors import Cursors
+from entrepot.http.distribution import Context, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits

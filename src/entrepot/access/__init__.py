@@ -22,6 +22,8 @@ from entrepot.access.errors import (
     NameUnknownHere,
     NameUnsuitable,
     ProjectHasContent,
+    RoleInUse,
+    VersionMismatch,
 )
 from entrepot.access.external_logins import ExternalLogins, RememberedLogins
 from entrepot.access.first_admin import ADMIN, FirstPasswordMissing, PasswordFileUnusable, ensure_admin
@@ -111,6 +113,7 @@ __all__ = [
     "RepositoryPattern",
     "Resource",
     "ResourceKind",
+    "RoleInUse",
     "Rotation",
     "Rules",
     "Scope",
@@ -124,6 +127,7 @@ __all__ = [
     "TokenIssuer",
     "TokenVerifier",
     "Users",
+    "VersionMismatch",
     "WorkloadLogins",
     "basic_challenge",
     "bearer_challenge",

@@ -71,3 +71,17 @@ class ProjectHasContent(RegistryError):
 
     code = "DENIED"
     message = "there are repositories or robots that belong to a project"
+
+
+class RoleInUse(RegistryError):
+    """A role cannot go while bindings give it to somebody."""
+
+    code = "DENIED"
+    message = "there are bindings with this role"
+
+
+class VersionMismatch(RegistryError):
+    """Somebody else changed it since it was read; ``version`` is that of now, ``expected`` the one that was read."""
+
+    code = "DENIED"
+    message = "it was changed meanwhile; read it again and repeat the change"

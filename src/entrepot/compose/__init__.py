@@ -1,6 +1,6 @@
 """Builds the concrete registry out of its parts: the one place that knows all of them."""
 
-from entrepot.compose.administration import Administration, administration_of, opened_administration
+from entrepot.compose.administration import administration_of, opened_administration
 from entrepot.compose.collection import Collection, collection_of, opened_collection, policy_of
 from entrepot.compose.ports import OpenPorts, open_ports
 from entrepot.compose.preparing import Prepared, prepare
@@ -12,7 +12,6 @@ from entrepot.compose.worker import WorkerProcess, job_kinds, queue_of, run_work
 __all__ = [
     "OPERATIONS",
     "PUBLIC",
-    "Administration",
     "AppFactory",
     "Collection",
     "OpenPorts",

@@ -2,37 +2,32 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from entrepot.access import AnonymousAccess, Authorizer, DatabaseProjects, DatabaseStandings, Passwords
-from entrepot.access.administration import Bindings, Explain, Groups, Projects, Robots, Tokens, Users
+from entrepot.access.administration import (
+    Administration,
+    Bindings,
+    Explain,
+    Groups,
+    Projects,
+    Robots,
+    Roles,
+    Tokens,
+    Users,
+)
 from entrepot.metadata import Database, open_database
 from entrepot.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Administration:
-    """What administrators do, over one database."""
-
-    users: Users
-    groups: Groups
-    robots: Robots
-    tokens: Tokens
-    projects: Projects
-    bindings: Bindings
-    explain: Explain
-
-
-def administration_of(settings: Settings, database: Database, passwords: Passwords) -> Administration:
+def administration_of(database: Database, passwords: Passwords, authorizer: Authorizer) -> Administration:
     """The uses of administration."""
-    anonymous = AnonymousAccess(settings.anonymous.value)
-    authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
     return Administration(
         Users(database, passwords),
         Groups(database),
         Robots(database),
         Tokens(database),
         Projects(database),
+        Roles(database),
         Bindings(database),
         Explain(database, authorizer),
     )
@@ -46,4 +41,6 @@ async def opened_administration(settings: Settings) -> AsyncGenerator[Administra
         stack.push_async_callback(database.close)
         passwords = Passwords()
         stack.callback(passwords.close)
-        yield administration_of(settings, database, passwords)
+        anonymous = AnonymousAccess(settings.anonymous.value)
+        authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
+        yield administration_of(database, passwords, authorizer)

@@ -23,28 +23,33 @@ from entrepot.access import (
     IssueTokens,
     LiveCredentials,
     Passwords,
+    Rules,
     StoredCredentials,
     TokenIssuer,
     TokenVerifier,
 )
+from entrepot.compose.administration import administration_of
 from entrepot.compose.gauges import gauges_of
 from entrepot.compose.logins import logins_of
 from entrepot.compose.ports import OpenPorts, keyring_of, open_ports
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import job_kinds
 from entrepot.http.addresses import Addresses
-from entrepot.http.distribution import Context, Cursors, Distribution, ListLimits
+from entrepot.http.cursors import Cursors
+from entrepot.http.distribution import Context, Distribution, ListLimits
 from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import by_listener
 from entrepot.http.login import Login
 from entrepot.http.loop_watch import watch_loop
+from entrepot.http.management import Management, ManagementAPI
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
+from entrepot.lifecycle import DeleteRepository, Repositories
 from entrepot.metadata import (
     Database,
 )
@@ -106,9 +111,8 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     credentials = StoredCredentials(database)
     logins = logins_of(settings, database, keys, credentials, stack)
     authenticator = Authenticator(users, passwords, verifier, credentials, logins.external, DatabaseThrottle(database))
-    authorizer = Authorizer(
-        DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess(settings.anonymous.value)
-    )
+    anonymous = AnonymousAccess(settings.anonymous.value)
+    authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
     door = Door(authenticator, authorizer, addresses, LiveCredentials(database))
@@ -136,6 +140,18 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         ),
         KeySetPage(keys),
         Login(logins.codes, logins.devices, addresses),
+        ManagementAPI(
+            Management(
+                administration_of(database, passwords, authorizer),
+                Repositories(database, DeleteRepository(database), uses.delete_tag, uses.delete_manifest),
+                authenticator,
+                credentials,
+                addresses,
+                Cursors(keys, "management list"),
+                keys,
+                Rules(anonymous),
+            )
+        ),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
         settings.path_prefix,
     )

@@ -47,6 +47,10 @@ class Addresses:
         """Where a provider sends a browser back to."""
         return f"{self._base(request)}{self.path_prefix}/auth/oidc/callback"
 
+    def origin(self, request: Request) -> str:
+        """Where the registry's own pages come from (RFC 6454)."""
+        return self._base(request)
+
     def is_protected(self, request: Request) -> bool:
         """Whether the registry is reached over TLS."""
         return self._base(request).startswith("https://")

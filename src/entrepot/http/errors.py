@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, Protocol, TypeVar, runtime_checkable
@@ -10,7 +11,18 @@ from typing import ClassVar, Final, Protocol, TypeVar, runtime_checkable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrepot.access import LoginDenied, LoginExpired, LoginPending, LoginPendingSlower
+from entrepot.access import (
+    LastAdministrator,
+    LoginDenied,
+    LoginExpired,
+    LoginPending,
+    LoginPendingSlower,
+    NameTaken,
+    NameUnknownHere,
+    ProjectHasContent,
+    RoleInUse,
+    VersionMismatch,
+)
 from entrepot.http.observation import Observation, observation_of
 from entrepot.metadata import ConstraintViolation
 from entrepot.oci.errors import (
@@ -84,6 +96,18 @@ class GrantTypeUnsupported(RequestInvalid):
     message = "the token endpoint does not know this grant type"
 
 
+class FieldsInvalid(RequestInvalid):
+    """Fields of the request are missing, of another type or out of bounds (422); ``fields`` says which and why."""
+
+    message = "fields of the request are not as they have to be"
+
+
+class ForeignOrigin(Denied):
+    """A browser sent its session along with what another site's page asked for (403)."""
+
+    message = "requests with a browser's session come from this registry's own pages alone"
+
+
 class HostInvalid(RequestInvalid):
     """``Host`` is missing, doubled or malformed, or differs from an absolute target (400, RFC 9112 section 3.2)."""
 
@@ -111,15 +135,17 @@ class HeadersTooSlow(RequestInvalid):
 STATUSES: Final[Mapping[type[RegistryError], int]] = {
     RegistryError: 500,
     BlobReferenced: 405,
-    BodyTooLarge: 413,
     BlobTooLarge: 413,
     BlobUnknown: 404,
     BlobUploadInvalid: 400,
     BlobUploadUnknown: 404,
+    BodyTooLarge: 413,
     Denied: 403,
     DigestInvalid: 400,
+    FieldsInvalid: 422,
     HeadersTooLarge: 431,
     HeadersTooSlow: 408,
+    LastAdministrator: 409,
     ManifestBlobUnknown: 404,
     ManifestConditionFailed: 412,
     ManifestInvalid: 400,
@@ -127,12 +153,16 @@ STATUSES: Final[Mapping[type[RegistryError], int]] = {
     ManifestUnknown: 404,
     MethodNotAllowed: 405,
     NameInvalid: 400,
+    NameTaken: 409,
     NameUnknown: 404,
+    NameUnknownHere: 404,
     PaginationInvalid: 400,
     PathUnknown: 404,
+    ProjectHasContent: 409,
     RangeInvalid: 416,
     RequestInvalid: 400,
     RequestTimeout: 408,
+    RoleInUse: 409,
     SizeInvalid: 400,
     StorageFull: 507,
     TagInvalid: 400,
@@ -143,6 +173,7 @@ STATUSES: Final[Mapping[type[RegistryError], int]] = {
     Unavailable: 503,
     Unsupported: 400,
     UploadRangeInvalid: 416,
+    VersionMismatch: 412,
 }
 """The status of each class; a class that is not named has its nearest base's."""
 
@@ -196,6 +227,20 @@ def in_oauth(error: _Error) -> _Error:
     return error
 
 
+@runtime_checkable
+class IsProblem(Protocol):
+    """An error of the management API, whose answer is a problem document."""
+
+    request_id: str
+
+
+def as_problem(error: Exception, observation: Observation) -> Response:
+    """The answer to an error of the management API (RFC 9457), logged and noted like every other."""
+    refusal = _answered(error, observation, begun=False)
+    refusal.request_id = observation.request_id  # type: ignore[attr-defined]
+    return answer_of(refusal)
+
+
 def with_headers(error: _Error, headers: Mapping[str, str]) -> _Error:
     """The same error, to be raised with these response headers."""
     error.headers = headers  # type: ignore[attr-defined]
@@ -214,7 +259,8 @@ def status_of(error: RegistryError) -> int:
 def headers_of(error: RegistryError) -> dict[str, str]:
     """The response headers that an error's status asks for, and those that it carries itself."""
     status = status_of(error)
-    headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    kind = "application/problem+json" if isinstance(error, IsProblem) else "application/json"
+    headers = {"Content-Type": kind, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     if status in RETRY_AFTER:
         headers["Retry-After"] = str(error.detail.get("retry_after", RETRY_AFTER[status]))
     if status in _CLOSING:
@@ -235,6 +281,8 @@ def headers_of(error: RegistryError) -> dict[str, str]:
 
 def body_of(error: RegistryError) -> bytes:
     """The JSON body of an error (distribution spec, "Error Codes"): one entry, or one per missing digest."""
+    if isinstance(error, IsProblem):
+        return json.dumps(_problem_of(error, error.request_id), separators=(",", ":")).encode("ascii")
     details: Sequence[Mapping[str, Detail]] = [error.detail]
     digests = error.detail.get("digests")
     if isinstance(error, ManifestBlobUnknown) and isinstance(digests, Sequence) and not isinstance(digests, str):
@@ -311,6 +359,19 @@ def _answered(error: Exception, observation: Observation, *, begun: bool) -> Reg
 async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     with suppress(ClientGone):
         await response(scope, receive, send)
+
+
+def _problem_of(error: RegistryError, request_id: str) -> dict[str, Detail]:
+    """A problem document: its type is named for the class of the error, ``parameters`` are what it is about."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+    return {
+        "type": f"urn:entrepot:problem:{name}",
+        "title": error.message,
+        "status": status_of(error),
+        "code": error.code,
+        "instance": f"urn:entrepot:request:{request_id}",
+        "parameters": _plain(error.detail),
+    }
 
 
 def _oauth_of(error: RegistryError) -> tuple[str, int | None]:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from entrepot.http.distribution import Distribution
 from entrepot.http.errors import PathUnknown
 from entrepot.http.login import Login
+from entrepot.http.management import MANAGEMENT_PREFIX, ManagementAPI
 from entrepot.http.ops import OPS_PATHS
 from entrepot.http.tokens import KEY_SET_PATH, KeySetPage, TokenEndpoint
 
@@ -25,6 +26,7 @@ class Site:
     tokens: TokenEndpoint
     key_set: KeySetPage
     login: Login
+    management: ManagementAPI
     ops: ASGIApp
     prefix: str
 
@@ -45,6 +47,8 @@ class Site:
             await self.distribution(scope, receive, send)
         elif path == "/token":
             await _answer(self.tokens, scope, receive, send)
+        elif path.startswith(f"{MANAGEMENT_PREFIX}/"):
+            await self.management(scope, receive, send, path)
         elif path.startswith("/auth/"):
             response = await self.login(Request(scope, receive), path)
             await response(scope, receive, send)

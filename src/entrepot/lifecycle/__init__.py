@@ -9,6 +9,7 @@ from entrepot.lifecycle.expire_uploads import ExpireUploads
 from entrepot.lifecycle.plan_collection import PlanCollection, Planned, would_go
 from entrepot.lifecycle.policy import Policy
 from entrepot.lifecycle.queue_unqueued import QueueUnqueued
+from entrepot.lifecycle.repositories import Repositories, RepositoryPage
 from entrepot.lifecycle.review import Blobs, Links, Manifests, ReviewBatch, Reviewed
 from entrepot.lifecycle.rules import Outcome, Reason, Verdict
 from entrepot.lifecycle.sweep_store import SweepRefused, SweepStore
@@ -35,6 +36,8 @@ __all__ = [
     "QueueUnqueued",
     "ReadCollectionStatus",
     "Reason",
+    "Repositories",
+    "RepositoryPage",
     "RepositoryPlan",
     "ReviewBatch",
     "Reviewed",

@@ -77,30 +77,34 @@ class ListedAccount:
     expires_at: datetime | None
     disabled_at: datetime | None
     last_login_at: datetime | None
+    version: int
+
+
+_LISTED = select(
+    accounts.c.uid,
+    accounts.c.kind,
+    accounts.c.name,
+    accounts.c.is_admin,
+    accounts.c.description,
+    projects.c.name.label("project"),
+    accounts.c.issuer,
+    accounts.c.created_at,
+    accounts.c.expires_at,
+    accounts.c.disabled_at,
+    accounts.c.last_login_at,
+    accounts.c.version,
+).outerjoin(projects, projects.c.id == accounts.c.project_id)
 
 
 def list_accounts(tx: Transaction, kind: str, after: str, at_most: int) -> list[ListedAccount]:
     """Up to ``at_most`` users or robots with names after ``after``, in byte order."""
-    rows = tx.execute(
-        select(
-            accounts.c.uid,
-            accounts.c.kind,
-            accounts.c.name,
-            accounts.c.is_admin,
-            accounts.c.description,
-            projects.c.name.label("project"),
-            accounts.c.issuer,
-            accounts.c.created_at,
-            accounts.c.expires_at,
-            accounts.c.disabled_at,
-            accounts.c.last_login_at,
-        )
-        .outerjoin(projects, projects.c.id == accounts.c.project_id)
-        .where(accounts.c.kind == kind, accounts.c.name > after)
-        .order_by(accounts.c.name)
-        .limit(at_most)
-    )
-    return list(starmap(ListedAccount, rows))
+    chosen = _LISTED.where(accounts.c.kind == kind, accounts.c.name > after)
+    return list(starmap(ListedAccount, tx.execute(chosen.order_by(accounts.c.name).limit(at_most))))
+
+
+def listed_account(tx: Transaction, account_id: int) -> ListedAccount:
+    """The account of that row as lists show it."""
+    return next(starmap(ListedAccount, tx.execute(_LISTED.where(accounts.c.id == account_id))))
 
 
 def owner_of(tx: Transaction, account_id: int) -> str | None:
@@ -138,6 +142,19 @@ def set_disabled(tx: Transaction, account_id: int, *, is_disabled: bool) -> None
     tx.execute(
         update(accounts).where(accounts.c.id == account_id).values(disabled_at=at, version=accounts.c.version + 1)
     )
+    move_access_version(tx)
+
+
+def describe_account(tx: Transaction, account_id: int, description: str) -> None:
+    """Say what an account is for."""
+    changed = {"description": description, "version": accounts.c.version + 1}
+    tx.execute(update(accounts).where(accounts.c.id == account_id).values(changed))
+
+
+def set_expiry(tx: Transaction, account_id: int, expires_at: datetime | None) -> None:
+    """Let an account be over at that instant, or never; rights that are cached anywhere are looked up anew."""
+    changed = {"expires_at": expires_at, "version": accounts.c.version + 1}
+    tx.execute(update(accounts).where(accounts.c.id == account_id).values(changed))
     move_access_version(tx)
 
 

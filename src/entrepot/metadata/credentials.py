@@ -152,24 +152,28 @@ class ListedCredential:
     last_used_at: datetime | None
 
 
+_LISTED = select(
+    credentials.c.uid,
+    credentials.c.kind,
+    credentials.c.name,
+    credentials.c.scopes,
+    credentials.c.created_at,
+    credentials.c.expires_at,
+    credentials.c.revoked_at,
+    credentials.c.last_used_at,
+)
+
+
 def list_credentials(tx: Transaction, account_id: int, kind: str, at_most: int) -> list[ListedCredential]:
     """Up to ``at_most`` credentials of that kind of an account, newest first."""
-    rows = tx.execute(
-        select(
-            credentials.c.uid,
-            credentials.c.kind,
-            credentials.c.name,
-            credentials.c.scopes,
-            credentials.c.created_at,
-            credentials.c.expires_at,
-            credentials.c.revoked_at,
-            credentials.c.last_used_at,
-        )
-        .where(credentials.c.account_id == account_id, credentials.c.kind == kind)
-        .order_by(credentials.c.id.desc())
-        .limit(at_most)
-    )
-    return list(starmap(ListedCredential, rows))
+    chosen = _LISTED.where(credentials.c.account_id == account_id, credentials.c.kind == kind)
+    return list(starmap(ListedCredential, tx.execute(chosen.order_by(credentials.c.id.desc()).limit(at_most))))
+
+
+def listed_credential(tx: Transaction, uid: str) -> ListedCredential | None:
+    """The credential of that uid as lists show it."""
+    row = tx.execute(_LISTED.where(credentials.c.uid == uid)).one_or_none()
+    return None if row is None else ListedCredential(*row)
 
 
 def end_credentials(tx: Transaction, account_id: int, kind: str, at: datetime) -> None:

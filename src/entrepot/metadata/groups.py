@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from itertools import starmap
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from entrepot.metadata.access_tables import accounts, group_members, groups
 from entrepot.metadata.transaction import Transaction
@@ -18,24 +18,25 @@ class GroupRow:
     id: int
     uid: str
     name: str
+    description: str
     members: int
+    version: int
+
+
+_MEMBERS = select(func.count()).where(group_members.c.group_id == groups.c.id).scalar_subquery()
+_ROW = select(groups.c.id, groups.c.uid, groups.c.name, groups.c.description, _MEMBERS, groups.c.version)
 
 
 def list_groups(tx: Transaction, after: str, at_most: int) -> list[GroupRow]:
     """Up to ``at_most`` groups with names after ``after``, in byte order."""
-    count = select(func.count()).where(group_members.c.group_id == groups.c.id).scalar_subquery()
-    rows = tx.execute(
-        select(groups.c.id, groups.c.uid, groups.c.name, count)
-        .where(groups.c.name > after)
-        .order_by(groups.c.name)
-        .limit(at_most)
-    )
-    return list(starmap(GroupRow, rows))
+    chosen = _ROW.where(groups.c.name > after).order_by(groups.c.name).limit(at_most)
+    return list(starmap(GroupRow, tx.execute(chosen)))
 
 
-def find_group(tx: Transaction, name: str) -> int | None:
-    """The row number of the group of that name."""
-    return tx.execute(select(groups.c.id).where(groups.c.name == name)).scalar_one_or_none()
+def find_group(tx: Transaction, *, name: str | None = None, uid: str | None = None) -> GroupRow | None:
+    """The group of that name, or with that opaque id."""
+    row = tx.execute(_ROW.where(groups.c.uid == uid if name is None else groups.c.name == name)).one_or_none()
+    return None if row is None else GroupRow(*row)
 
 
 def members_of(tx: Transaction, group_id: int, after: str, at_most: int) -> list[tuple[str, str]]:
@@ -50,15 +51,21 @@ def members_of(tx: Transaction, group_id: int, after: str, at_most: int) -> list
     return [(row.name, row.source) for row in rows]
 
 
-def add_group(tx: Transaction, name: str) -> bool:
+def add_group(tx: Transaction, name: str, description: str) -> bool:
     """Make a group; False if there is one of that name."""
     made = tx.execute(
         tx.dialect.insert(groups)
-        .values(uid=secrets.token_hex(16), name=name, description="", created_at=tx.now)
+        .values(uid=secrets.token_hex(16), name=name, description=description, created_at=tx.now)
         .on_conflict_do_nothing(index_elements=["name"])
         .returning(groups.c.id)
     )
     return made.scalar_one_or_none() is not None
+
+
+def describe_group(tx: Transaction, group_id: int, description: str) -> None:
+    """Say what a group is for."""
+    changed = {"description": description, "version": groups.c.version + 1}
+    tx.execute(update(groups).where(groups.c.id == group_id).values(changed))
 
 
 def remove_group(tx: Transaction, group_id: int) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import starmap
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
@@ -47,15 +48,36 @@ def find_project(tx: Transaction, name: str, *, lock: bool = False) -> ProjectRo
     return None if row is None else ProjectRow(row.id, row.uid, row.name)
 
 
-def list_projects(tx: Transaction, after: str, at_most: int) -> list[ProjectRow]:
+@dataclass(frozen=True, slots=True)
+class ListedProject:
+    """A project as lists show it."""
+
+    uid: str
+    name: str
+    description: str
+    created_at: datetime
+    version: int
+
+
+_LISTED = select(projects.c.uid, projects.c.name, projects.c.description, projects.c.created_at, projects.c.version)
+
+
+def list_projects(tx: Transaction, after: str, at_most: int) -> list[ListedProject]:
     """Up to ``at_most`` projects with names after ``after``, in byte order."""
-    rows = tx.execute(
-        select(projects.c.id, projects.c.uid, projects.c.name)
-        .where(projects.c.name > after)
-        .order_by(projects.c.name)
-        .limit(at_most)
-    )
-    return list(starmap(ProjectRow, rows))
+    chosen = _LISTED.where(projects.c.name > after).order_by(projects.c.name).limit(at_most)
+    return list(starmap(ListedProject, tx.execute(chosen)))
+
+
+def listed_project(tx: Transaction, *, name: str | None = None, uid: str | None = None) -> ListedProject | None:
+    """The project of that name, or with that opaque id."""
+    row = tx.execute(_LISTED.where(projects.c.uid == uid if name is None else projects.c.name == name)).one_or_none()
+    return None if row is None else ListedProject(*row)
+
+
+def describe_project(tx: Transaction, uid: str, description: str) -> None:
+    """Say what a project is for."""
+    changed = {"description": description, "version": projects.c.version + 1}
+    tx.execute(update(projects).where(projects.c.uid == uid).values(changed))
 
 
 def repositories_beneath(tx: Transaction, project_id: int, prefix: str, at_most: int) -> list[str]:

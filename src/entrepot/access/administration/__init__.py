@@ -1,21 +1,26 @@
 """What administrators do: users, groups, robots, tokens, projects and bindings, each change with its audit row."""
 
 from entrepot.access.administration.accounts import PAGE
-from entrepot.access.administration.authority import Acting, Authority, Operator
+from entrepot.access.administration.administration import Administration
+from entrepot.access.administration.authority import Acting, Authority, Operator, require, require_admin
 from entrepot.access.administration.bindings import Bindings, BindingSubject, SubjectKind
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
-from entrepot.access.administration.projects import MovePlan, Projects, parse_project_name
-from entrepot.access.administration.robots import IssuedSecret, NewRobot, Robots
+from entrepot.access.administration.projects import MovePlan, Projects
+from entrepot.access.administration.robots import IssuedSecret, NewRobot, RobotChange, Robots
+from entrepot.access.administration.roles import Role, Roles
 from entrepot.access.administration.tokens import Tokens
-from entrepot.access.administration.users import Users
+from entrepot.access.administration.users import UserChange, Users
+from entrepot.access.administration.which import ById, Which
 
 __all__ = [
     "PAGE",
     "Acting",
+    "Administration",
     "Authority",
     "BindingSubject",
     "Bindings",
+    "ById",
     "Explain",
     "Groups",
     "IssuedSecret",
@@ -23,9 +28,15 @@ __all__ = [
     "NewRobot",
     "Operator",
     "Projects",
+    "RobotChange",
     "Robots",
+    "Role",
+    "Roles",
     "SubjectKind",
     "Tokens",
+    "UserChange",
     "Users",
-    "parse_project_name",
+    "Which",
+    "require",
+    "require_admin",
 ]

@@ -1,7 +1,7 @@
 """On whose authority something is administered: asked about the loaded object, in the transaction that changes it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from entrepot.access.database_standings import standing_of
@@ -16,6 +16,10 @@ from entrepot.oci import Denied, Unauthorized
 class Authority(Protocol):
     """Who administers, and what that one may."""
 
+    def check(self, tx: Transaction) -> None:
+        """Go on only while it counts at all; raises Unauthorized."""
+        ...
+
     @property
     def actor(self) -> Actor:
         """The snapshot that audit rows keep."""
@@ -28,7 +32,7 @@ class Authority(Protocol):
 
     @property
     def is_in_person(self) -> bool:
-        """Whether its credentials are the account's own, and not narrowed to anything."""
+        """Whether it came with a password or a session: a token that somebody stole is to make no further ones."""
         ...
 
     def may(self, tx: Transaction, action: Action, resource: Resource) -> bool:
@@ -65,6 +69,9 @@ class Operator:
     account: str = ""
     is_in_person: bool = True
 
+    def check(self, tx: Transaction) -> None:
+        """It always does."""
+
     def may(self, tx: Transaction, action: Action, resource: Resource) -> bool:  # ruff: ignore[unused-method-argument]  the port's signature
         """Everything."""
         return True
@@ -74,38 +81,48 @@ class Operator:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acting:
     """A caller: what its credentials carry and what its rights are in this very transaction."""
 
     caller: Caller
     actor: Actor
     rules: Rules
+    is_in_person: bool
+    _within: tuple[Transaction, Standing, Places] | None = field(default=None, init=False, repr=False)
 
     @property
     def account(self) -> str:
         """The uid of its account."""
         return self.caller.principal.id
 
-    @property
-    def is_in_person(self) -> bool:
-        """With a password, a session, or a token without limits; not with one that was issued for some repositories."""
-        return self.caller.granted is None and self.caller.limits is None
+    def check(self, tx: Transaction) -> None:
+        """Its account is there and not disabled; raises Unauthorized."""
+        self.standing(tx)
+
+    def standing(self, tx: Transaction) -> Standing:
+        """How its account stands; raises Unauthorized for one that is gone or disabled."""
+        return self._rights(tx)[0]
 
     def may(self, tx: Transaction, action: Action, resource: Resource) -> bool:
         """By the one decision; raises Unauthorized for an account that is gone or disabled."""
         if not self.caller.carries(action, resource):
             return False
-        return decide(self._standing(tx), action, resource, self.rules, Places(project_uids(tx))).is_allowed
+        standing, places = self._rights(tx)
+        return decide(standing, action, resource, self.rules, places).is_allowed
 
     def may_beneath(self, tx: Transaction, action: Action, project: str) -> bool:
         """By an administrator's rights, or a binding that is inherited itself."""
         if not self.caller.carries(action, Resource.project(project)):
             return False
-        return inherits(self._standing(tx), action, project)
+        standing, _ = self._rights(tx)
+        return inherits(standing, action, project)
 
-    def _standing(self, tx: Transaction) -> Standing:
-        standing = standing_of(tx, self.caller.principal)
-        if standing is None or (standing.expires_at is not None and standing.expires_at <= tx.now):
-            raise Unauthorized(reason="disabled")
-        return standing
+    def _rights(self, tx: Transaction) -> tuple[Standing, Places]:
+        """How the principal stands, read once in each transaction."""
+        if self._within is None or self._within[0] is not tx:
+            standing = standing_of(tx, self.caller.principal)
+            if standing is None or (standing.expires_at is not None and standing.expires_at <= tx.now):
+                raise Unauthorized(reason="disabled")
+            self._within = tx, standing, Places(project_uids(tx))
+        return self._within[1:]

@@ -7,10 +7,10 @@ from entrepot.access.administration.accounts import PAGE, account_named
 from entrepot.access.administration.authority import Authority, require, require_admin
 from entrepot.access.administration.groups import group_named
 from entrepot.access.administration.projects import parse_project_name, project_named
+from entrepot.access.administration.roles import role_actions
 from entrepot.access.errors import NameUnknownHere
 from entrepot.access.patterns import RepositoryPattern
 from entrepot.access.rights import Action, Resource
-from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
     BindingRow,
@@ -74,6 +74,10 @@ class Bindings:
 
         return await self.database.read(unit)
 
+    async def find(self, by: Authority, uid: str) -> BindingRow:
+        """One binding, for owners of its project; raises NameUnknownHere alike for others."""
+        return await self.database.read(lambda tx: _seen(tx, by, uid))
+
     async def add(
         self,
         by: Authority,
@@ -109,9 +113,7 @@ class Bindings:
         """Take a binding away; it counts no more at the next request. Raises NameUnknownHere, Denied."""
 
         def unit(tx: Transaction) -> None:
-            found = find_binding(tx, uid)
-            if found is None or not by.may(tx, Action.PROJECT, Resource.project(found.project)):
-                raise NameUnknownHere(kind="binding", name=uid)  # alike, whether it is there or not
+            found = _seen(tx, by, uid)
             _check_reach(tx, by, found.project, inherited=found.inherited)
             remove_binding(tx, uid)
             detail = {"role": found.role, "repositories": found.repositories}
@@ -131,12 +133,18 @@ def bind(
     inherited: bool,
 ) -> str:
     """Make a binding within a transaction that has looked after the right to; raises NameUnknownHere."""
-    if role not in BUILT_IN_ROLES:
-        raise NameUnknownHere(kind="role", name=role, known=list(BUILT_IN_ROLES))
+    role_actions(tx, role)
     account = account_named(tx, subject.name).id if subject.kind is SubjectKind.ACCOUNT else None
-    group = group_named(tx, subject.name) if subject.kind is SubjectKind.GROUP else None
+    group = group_named(tx, subject.name).id if subject.kind is SubjectKind.GROUP else None
     new = NewBinding(project.id, role, repositories.text, inherited, subject.kind.value, account, group)
     return add_binding(tx, new, by.actor)
+
+
+def _seen(tx: Transaction, by: Authority, uid: str) -> BindingRow:
+    found = find_binding(tx, uid)
+    if found is None or not by.may(tx, Action.PROJECT, Resource.project(found.project)):
+        raise NameUnknownHere(kind="binding", name=uid)
+    return found
 
 
 def project_of(tx: Transaction, repositories: RepositoryPattern) -> ProjectRow:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from entrepot.access.administration.accounts import account_named
-from entrepot.access.administration.authority import Authority, require_admin
+from entrepot.access.administration.authority import Acting, Authority, require_admin
 from entrepot.access.authorize import Authorizer
 from entrepot.access.decide import Decision
 from entrepot.access.principals import ANONYMOUS, Principal
 from entrepot.access.rights import Action, Resource
+from entrepot.access.standing import Standing
 from entrepot.access.stored_credentials import principal_of
 from entrepot.metadata import Database, Transaction
 
@@ -18,6 +19,10 @@ class Explain:
 
     database: Database
     authorizer: Authorizer
+
+    async def standing(self, by: Acting) -> Standing:
+        """How the caller itself stands now; raises Unauthorized, Unavailable."""
+        return await self.database.read(by.standing)
 
     async def __call__(self, by: Authority, subject: str, action: Action, resource: Resource) -> Decision | None:
         """The decision for the account of this name, or for ``anonymous``; None where it is disabled or over.

@@ -4,18 +4,22 @@ from dataclasses import dataclass
 
 from entrepot.access.administration.accounts import PAGE
 from entrepot.access.administration.authority import Authority, require
+from entrepot.access.administration.which import ById, Which, check_version
 from entrepot.access.errors import NameTaken, NameUnknownHere, NameUnsuitable, ProjectHasContent
 from entrepot.access.rights import Action, Resource
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
     Database,
     ForeignKeyViolation,
+    ListedProject,
     ProjectRow,
     Transaction,
     add_project,
+    describe_project,
     find_project,
     find_project_of,
     list_projects,
+    listed_project,
     move_repositories,
     record_audit,
     remove_project,
@@ -43,14 +47,14 @@ class Projects:
 
     database: Database
 
-    async def page(self, by: Authority, after: str = "", at_most: int = PAGE) -> list[ProjectRow]:
+    async def page(self, by: Authority, after: str = "", at_most: int = PAGE) -> list[ListedProject]:
         """Up to ``at_most`` projects with names after ``after`` that may be administered, in byte order.
 
         Looks through as many pages of projects as there are.
         """
 
-        def unit(tx: Transaction) -> list[ProjectRow]:
-            found: list[ProjectRow] = []
+        def unit(tx: Transaction) -> list[ListedProject]:
+            found: list[ListedProject] = []
             last = after
             while len(found) < at_most and (rows := list_projects(tx, last, PAGE)):
                 found += [row for row in rows if by.may(tx, Action.ROBOTS, Resource.project(row.name))]
@@ -58,6 +62,25 @@ class Projects:
             return found[:at_most]
 
         return await self.database.read(unit)
+
+    async def find(self, by: Authority, which: Which) -> ListedProject:
+        """One project, for who looks after its robots or more; raises NameUnknownHere alike for others."""
+        return await self.database.read(lambda tx: _seen(tx, by, which))
+
+    async def describe(
+        self, by: Authority, which: Which, description: str, *, version: int | None = None
+    ) -> ListedProject:
+        """Say what a project is for; raises NameUnknownHere, Denied, VersionMismatch."""
+
+        def unit(tx: Transaction) -> ListedProject:
+            project = _seen(tx, by, which)
+            require(tx, by, Action.PROJECT, Resource.project(project.name))
+            check_version(project.version, version)
+            describe_project(tx, project.uid, description)
+            record_audit(tx, by.actor, "project.describe", "", project.name)
+            return _seen(tx, by, which)
+
+        return await self.database.write(unit)
 
     async def plan(self, by: Authority, name: str) -> MovePlan:
         """Which repositories a project of this name would have; raises NameUnsuitable, Denied."""
@@ -93,15 +116,15 @@ class Projects:
 
         return await self.database.write(unit)
 
-    async def remove(self, by: Authority, name: str) -> None:
+    async def remove(self, by: Authority, which: Which) -> None:
         """Take a project away with its bindings; its repositories come back to the one above.
 
         There they are under that one's bindings, so it takes an owner of that. Raises NameUnknownHere, Denied,
         NameUnsuitable for ``*``, ProjectHasContent while it owns robots.
         """
-        prefix = parse_project_name(name)
 
         def unit(tx: Transaction) -> None:
+            prefix = parse_project_name(_seen(tx, by, which).name if isinstance(which, ById) else which)
             project = find_project(tx, prefix, lock=True)
             parent = find_project_of(tx, RepositoryName(prefix[:-1]))
             require(tx, by, Action.PROJECT, Resource.project(parent.name))
@@ -114,7 +137,7 @@ class Projects:
         try:
             await self.database.write(unit)
         except ForeignKeyViolation:
-            raise ProjectHasContent(project=prefix, reason="robots") from None
+            raise ProjectHasContent(project=str(which), reason="robots") from None
 
 
 def parse_project_name(name: str) -> str:
@@ -131,10 +154,22 @@ def parse_project_name(name: str) -> str:
 
 def project_named(tx: Transaction, name: str) -> ProjectRow:
     """The project of that name, ``*`` too; raises NameUnknownHere, NameUnsuitable."""
-    found = find_project(tx, name if name == DEFAULT_PROJECT else parse_project_name(name))
+    found = find_project(tx, _name(name))
     if found is None:
         raise NameUnknownHere(kind="project", name=name)
     return found
+
+
+def _seen(tx: Transaction, by: Authority, which: Which) -> ListedProject:
+    """The project that is meant, if its robots may be looked after; raises NameUnknownHere."""
+    found = listed_project(tx, uid=which.uid) if isinstance(which, ById) else listed_project(tx, name=_name(which))
+    if found is None or not by.may(tx, Action.ROBOTS, Resource.project(found.name)):
+        raise NameUnknownHere(kind="project", name=str(which))
+    return found
+
+
+def _name(text: str) -> str:
+    return text if text == DEFAULT_PROJECT else parse_project_name(text)
 
 
 def _parent(tx: Transaction, prefix: str, *, lock: bool = False) -> ProjectRow:

@@ -8,13 +8,14 @@ from entrepot.access.administration.accounts import PAGE, account_named, check_a
 from entrepot.access.administration.authority import Authority, require, require_all
 from entrepot.access.administration.bindings import BindingSubject, SubjectKind, bind, project_of
 from entrepot.access.administration.projects import parse_project_name, project_named
+from entrepot.access.administration.roles import role_actions
+from entrepot.access.administration.which import Which, check_version
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.database_standings import binding_of
 from entrepot.access.errors import NameTaken, NameUnknownHere
 from entrepot.access.patterns import RepositoryPattern
 from entrepot.access.providers import check_conditions
 from entrepot.access.rights import Action, Resource
-from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.secret import Secret
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
@@ -28,15 +29,18 @@ from entrepot.metadata import (
     add_robot,
     add_trust,
     bindings_for,
+    describe_account,
     end_credentials,
     list_accounts,
     list_credentials,
+    listed_account,
     owner_of,
     record_audit,
     remove_account,
     remove_trust,
     revoke_credential,
     set_disabled,
+    set_expiry,
     trim_credentials,
     trusts_of,
 )
@@ -55,6 +59,15 @@ class NewRobot:
     repositories: tuple[RepositoryPattern, ...] = ()
     project: str | None = None
     description: str = ""
+    lifetime: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RobotChange:
+    """What is to be changed of a robot; None leaves it as it is. ``lifetime`` counts from now."""
+
+    is_disabled: bool | None = None
+    description: str | None = None
     lifetime: timedelta | None = None
 
 
@@ -112,7 +125,7 @@ class Robots:
             subject = BindingSubject(SubjectKind.ACCOUNT, robot.name)
             for pattern in robot.repositories:
                 chosen = project_of(tx, pattern) if robot.project is None else project
-                require_all(tx, by, BUILT_IN_ROLES.get(robot.role, frozenset()), chosen.name)
+                require_all(tx, by, role_actions(tx, robot.role), chosen.name)
                 bind(tx, by, subject, robot.role, pattern, chosen, inherited=False)
             add_credential(tx, number, _stored(credential))
             detail = {"role": robot.role, "repositories": " ".join(map(str, robot.repositories))}
@@ -121,7 +134,37 @@ class Robots:
 
         return await self.database.write(unit)
 
-    async def rotate(self, by: Authority, name: str, overlap: timedelta = OVERLAP) -> IssuedSecret:
+    async def find(self, by: Authority, which: Which) -> ListedAccount:
+        """One robot that may be looked after; raises NameUnknownHere."""
+        return await self.database.read(lambda tx: listed_account(tx, _robot(tx, by, which).id))
+
+    async def change(
+        self, by: Authority, which: Which, change: RobotChange, *, version: int | None = None
+    ) -> ListedAccount:
+        """Change what is given, of the row that has ``version`` if that is given.
+
+        Who lets a robot exist for longer must have all that it may. Raises NameUnknownHere, Denied, VersionMismatch.
+        """
+
+        def unit(tx: Transaction) -> ListedAccount:
+            account = _robot(tx, by, which, gets_in=change.lifetime is not None)
+            before = listed_account(tx, account.id)
+            check_version(before.version, version)
+            if change.is_disabled is not None and change.is_disabled != (before.disabled_at is not None):
+                set_disabled(tx, account.id, is_disabled=change.is_disabled)
+                record_audit(tx, by.actor, f"robot.{_verb(is_disabled=change.is_disabled)}", "", account.name)
+            if change.description is not None and change.description != before.description:
+                describe_account(tx, account.id, change.description)
+                record_audit(tx, by.actor, "robot.describe", "", account.name)
+            if change.lifetime is not None:
+                set_expiry(tx, account.id, tx.now + change.lifetime)
+                detail = {"seconds": int(change.lifetime.total_seconds())}
+                record_audit(tx, by.actor, "robot.expire", "", account.name, detail)
+            return listed_account(tx, account.id)
+
+        return await self.database.write(unit)
+
+    async def rotate(self, by: Authority, which: Which, overlap: timedelta = OVERLAP) -> IssuedSecret:
         """Give a robot a new secret; the last one ends after ``overlap``, and any before it now.
 
         So at most two are good at any time. Raises NameUnknownHere.
@@ -129,77 +172,81 @@ class Robots:
         credential = Credential.make(CredentialKind.SECRET)
 
         def unit(tx: Transaction) -> IssuedSecret:
-            account = _robot(tx, by, name, gets_in=True)
+            account = _robot(tx, by, which, gets_in=True)
             kind = CredentialKind.SECRET.value
             for older in list_credentials(tx, account.id, kind, PAGE)[1:]:
                 revoke_credential(tx, older.uid)
             end_credentials(tx, account.id, kind, tx.now + overlap)
             trim_credentials(tx, account.id, kind)
             add_credential(tx, account.id, _stored(credential))
-            record_audit(tx, by.actor, "robot.rotate", "", name, {"overlap_seconds": int(overlap.total_seconds())})
-            return IssuedSecret(name, credential.text, tx.now, account.expires_at)
+            record_audit(
+                tx, by.actor, "robot.rotate", "", account.name, {"overlap_seconds": int(overlap.total_seconds())}
+            )
+            return IssuedSecret(account.name, credential.text, tx.now, account.expires_at)
 
         return await self.database.write(unit)
 
-    async def set_disabled(self, by: Authority, name: str, *, is_disabled: bool) -> None:
+    async def set_disabled(self, by: Authority, which: Which, *, is_disabled: bool) -> None:
         """Shut a robot out at once, everywhere, or let it in again; raises NameUnknownHere."""
+        await self.change(by, which, RobotChange(is_disabled=is_disabled))
 
-        def unit(tx: Transaction) -> None:
-            set_disabled(tx, _robot(tx, by, name).id, is_disabled=is_disabled)
-            record_audit(tx, by.actor, "robot.disable" if is_disabled else "robot.enable", "", name)
-
-        await self.database.write(unit)
-
-    async def remove(self, by: Authority, name: str) -> None:
+    async def remove(self, by: Authority, which: Which) -> None:
         """Take a robot away with its secrets, trusts and bindings; raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            remove_account(tx, _robot(tx, by, name).id)
-            record_audit(tx, by.actor, "robot.remove", "", name)
+            account = _robot(tx, by, which)
+            remove_account(tx, account.id)
+            record_audit(tx, by.actor, "robot.remove", "", account.name)
 
         await self.database.write(unit)
 
-    async def trust(self, by: Authority, name: str, issuer: str, conditions: Mapping[str, str]) -> str:
+    async def trust(self, by: Authority, which: Which, issuer: str, conditions: Mapping[str, str]) -> str:
         """Let an issuer's tokens with these claims stand for a robot, without a secret; returns the trust's uid.
 
-        Raises NameUnknownHere, RequestInvalid for conditions that could not be meant.
+        Raises NameUnknownHere, Denied, RequestInvalid for conditions that could not be meant.
         """
         check_conditions(conditions)
 
         def unit(tx: Transaction) -> str:
-            uid = add_trust(tx, _robot(tx, by, name, gets_in=True).id, issuer, conditions, by.actor)
-            record_audit(tx, by.actor, "robot.trust", "", name, {"issuer": issuer})
+            account = _robot(tx, by, which, gets_in=True)
+            uid = add_trust(tx, account.id, issuer, conditions, by.actor)
+            record_audit(tx, by.actor, "robot.trust", "", account.name, {"issuer": issuer})
             return uid
 
         return await self.database.write(unit)
 
-    async def trusts(self, by: Authority, name: str) -> list[ListedTrust]:
+    async def trusts(self, by: Authority, which: Which) -> list[ListedTrust]:
         """Whom a robot trusts; raises NameUnknownHere."""
-        return await self.database.read(lambda tx: trusts_of(tx, _robot(tx, by, name).id))
+        return await self.database.read(lambda tx: trusts_of(tx, _robot(tx, by, which).id))
 
-    async def distrust(self, by: Authority, name: str, uid: str) -> None:
+    async def distrust(self, by: Authority, which: Which, uid: str) -> None:
         """Take a trust away: tokens of that kind are good for nothing from now on. Raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            if not remove_trust(tx, _robot(tx, by, name).id, uid):
+            account = _robot(tx, by, which)
+            if not remove_trust(tx, account.id, uid):
                 raise NameUnknownHere(kind="trust", name=uid)
-            record_audit(tx, by.actor, "robot.distrust", "", name)
+            record_audit(tx, by.actor, "robot.distrust", "", account.name)
 
         await self.database.write(unit)
+
+
+def _verb(*, is_disabled: bool) -> str:
+    return "disable" if is_disabled else "enable"
 
 
 def _looks_after(tx: Transaction, by: Authority, project: str | None) -> bool:
     return by.may(tx, Action.ROBOTS, Resource.project(project or DEFAULT_PROJECT))
 
 
-def _robot(tx: Transaction, by: Authority, name: str, *, gets_in: bool = False) -> AccountRow:
+def _robot(tx: Transaction, by: Authority, which: Which, *, gets_in: bool = False) -> AccountRow:
     """The robot of that name, if its project's robots may be looked after; raises NameUnknownHere alike for others.
 
     Who ``gets_in``, by a secret or a token of their own, must have all that the robot may: raises Denied.
     """
-    account = account_named(tx, name, "robot")
+    account = account_named(tx, which, "robot")
     if not _looks_after(tx, by, owner_of(tx, account.id)):
-        raise NameUnknownHere(kind="robot", name=name)
+        raise NameUnknownHere(kind="robot", name=str(which))
     if gets_in:
         for binding in map(binding_of, bindings_for(tx, account.id)):
             if binding.subject not in {"authenticated", "anonymous"}:

@@ -7,9 +7,11 @@ from datetime import timedelta
 from entrepot.access.administration.accounts import PAGE, account_named
 from entrepot.access.administration.authority import Authority, require_admin
 from entrepot.access.administration.robots import IssuedSecret
+from entrepot.access.administration.which import ById, Which
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.errors import NameUnknownHere, NameUnsuitable
 from entrepot.access.limits import Limit, limits_to_json
+from entrepot.access.rights import ADMINISTRATION, Action
 from entrepot.access.stored_credentials import NAME_CHARACTERS_AT_MOST
 from entrepot.metadata import (
     AccountRow,
@@ -21,6 +23,7 @@ from entrepot.metadata import (
     find_account,
     find_credential,
     list_credentials,
+    listed_credential,
     record_audit,
     revoke_credential,
     trim_credentials,
@@ -34,7 +37,7 @@ class Tokens:
     database: Database
 
     async def add(
-        self, by: Authority, user: str, name: str, lifetime: timedelta | None, limits: Sequence[Limit]
+        self, by: Authority, user: Which, name: str, lifetime: timedelta | None, limits: Sequence[Limit]
     ) -> IssuedSecret:
         """Make a token of a user, for ``lifetime`` or until it is revoked, narrowed to ``limits`` if there are any.
 
@@ -51,34 +54,46 @@ class Tokens:
             trim_credentials(tx, account.id, CredentialKind.TOKEN.value)
             new = NewCredential(credential.uid, CredentialKind.TOKEN.value, name, credential.digest, expires_at, scopes)
             add_credential(tx, account.id, new)
-            record_audit(tx, by.actor, "token.add", "", user, {"token": credential.uid, "name": name})
-            return IssuedSecret(user, credential.text, tx.now, expires_at)
+            record_audit(tx, by.actor, "token.add", "", account.name, {"token": credential.uid, "name": name})
+            return IssuedSecret(account.name, credential.text, tx.now, expires_at)
 
         return await self.database.write(unit)
 
-    async def page(self, by: Authority, user: str) -> list[ListedCredential]:
+    async def page(self, by: Authority, user: Which) -> list[ListedCredential]:
         """A user's tokens, newest first; raises NameUnknownHere, Denied."""
         kind = CredentialKind.TOKEN.value
         return await self.database.read(lambda tx: list_credentials(tx, _whose(tx, by, user).id, kind, PAGE))
 
-    async def revoke(self, by: Authority, user: str, uid: str) -> None:
+    async def find(self, by: Authority, uid: str) -> tuple[str, ListedCredential]:
+        """A token and whose it is; raises NameUnknownHere alike for others'."""
+        return await self.database.read(lambda tx: _seen(tx, by, uid))
+
+    async def revoke(self, by: Authority, uid: str) -> None:
         """End a token now, and what was made from it; raises NameUnknownHere."""
 
         def unit(tx: Transaction) -> None:
-            _whose(tx, by, user)
-            found = find_credential(tx, uid)
-            is_theirs = found is not None and found.kind == CredentialKind.TOKEN and found.account.name == user
-            if not is_theirs or not revoke_credential(tx, uid):
+            user, _ = _seen(tx, by, uid)
+            if not revoke_credential(tx, uid):
                 raise NameUnknownHere(kind="token", name=uid)
             record_audit(tx, by.actor, "token.revoke", "", user, {"token": uid})
 
         await self.database.write(unit)
 
 
-def _whose(tx: Transaction, by: Authority, user: str) -> AccountRow:
-    """The account of that name: one's own, or anybody's for an administrator; raises Denied, NameUnknownHere."""
+def _seen(tx: Transaction, by: Authority, uid: str) -> tuple[str, ListedCredential]:
+    found, listed = find_credential(tx, uid), listed_credential(tx, uid)
+    if found is None or listed is None or found.kind != CredentialKind.TOKEN:
+        raise NameUnknownHere(kind="token", name=uid)
+    is_own = by.is_in_person and found.account.uid == by.account
+    if not is_own and not by.may(tx, Action.ADMINISTER, ADMINISTRATION):
+        raise NameUnknownHere(kind="token", name=uid)
+    return found.account.name, listed
+
+
+def _whose(tx: Transaction, by: Authority, user: Which) -> AccountRow:
+    """The account that is meant: one's own, or anybody's for an administrator; raises Denied, NameUnknownHere."""
     own = find_account(tx, by.account) if by.account and by.is_in_person else None
-    if own is not None and own.name == user and own.kind == "user":
+    if own is not None and user in {own.name, ById(own.uid)} and own.kind == "user":
         return own
     require_admin(tx, by)
     return account_named(tx, user, "user")

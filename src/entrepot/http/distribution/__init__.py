@@ -2,6 +2,5 @@
 
 from entrepot.http.distribution.app import Distribution
 from entrepot.http.distribution.context import Context, ListLimits
-from entrepot.http.distribution.cursors import Cursors
 
-__all__ = ["Context", "Cursors", "Distribution", "ListLimits"]
+__all__ = ["Context", "Distribution", "ListLimits"]

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from entrepot.access import Action, Caller, Resource
 from entrepot.http.addresses import Addresses
-from entrepot.http.distribution.cursors import Cursors
+from entrepot.http.cursors import Cursors
 from entrepot.http.door import Door
 from entrepot.oci import RepositoryName
 from entrepot.registry import Uses

@@ -61,12 +61,11 @@ def list_tokens(*, user: str, output: str, **given: Any) -> None:
 
 
 @token.command
-@click.argument("user")
 @click.argument("token_id", metavar="ID")
 @settings_flags(FLAGS)
-def revoke(*, user: str, token_id: str, **given: Any) -> None:
+def revoke(*, token_id: str, **given: Any) -> None:
     """End a token, at once and everywhere."""
-    run(given, lambda a: a.tokens.revoke(operator(), user, token_id))
+    run(given, lambda a: a.tokens.revoke(operator(), token_id))
     click.echo(f"token {token_id} is revoked")
 
 

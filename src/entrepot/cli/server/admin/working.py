@@ -21,12 +21,12 @@ from entrepot.access import (
     RepositoryPattern,
     Secret,
 )
-from entrepot.access.administration import Operator
+from entrepot.access.administration import Administration, Operator
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.server.given_settings import load_given
 from entrepot.cli.server.refusals import explained
-from entrepot.compose import Administration, opened_administration
+from entrepot.compose import opened_administration
 from entrepot.metadata import Actor
 from entrepot.oci import RegistryError, RequestInvalid
 from entrepot.settings import parse_duration

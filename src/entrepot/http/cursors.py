@@ -5,22 +5,24 @@ import base64
 from entrepot.access import KeySet, SealInvalid
 from entrepot.oci import PaginationInvalid
 
-_PURPOSE = "catalog position"
-
 
 class Cursors:
-    """Seals names under the replicas' keys, so that a page can end at a repository that its reader may not see."""
+    """Seals names under the replicas' keys, so that a page can end at what its reader may not see.
 
-    def __init__(self, keys: KeySet) -> None:
+    Those of one ``purpose`` are good for no other.
+    """
+
+    def __init__(self, keys: KeySet, purpose: str = "catalog position") -> None:
         self._keys = keys
+        self._purpose = purpose
 
     def seal(self, name: str) -> str:
         """A text for a query."""
-        return base64.urlsafe_b64encode(self._keys.seal(name.encode(), purpose=_PURPOSE)).decode("ascii")
+        return base64.urlsafe_b64encode(self._keys.seal(name.encode(), purpose=self._purpose)).decode("ascii")
 
     def open(self, position: str) -> str:
         """The name that was sealed; raises PaginationInvalid for what was not."""
         try:
-            return self._keys.unseal(base64.urlsafe_b64decode(position), purpose=_PURPOSE).decode()
+            return self._keys.unseal(base64.urlsafe_b64decode(position), purpose=self._purpose).decode()
         except (ValueError, SealInvalid):
             raise PaginationInvalid(reason="position") from None

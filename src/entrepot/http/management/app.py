@@ -55,6 +55,11 @@ _PROBLEM: Final[Mapping[str, Any]] = {
     },
 }
 
+_LIMIT: Final[Mapping[str, Any]] = {
+    "description": "The server's limits, before the API is reached, are told as the distribution specification has it.",
+    "content": {"application/json": {"schema": {"type": "object", "required": ["errors"]}}},
+}
+
 _HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 _REFUSALS: Final[tuple[type[Exception], ...]] = (
@@ -127,7 +132,9 @@ def _application(management: Management) -> FastAPI:
         exception_handlers=handlers,
     )
     app.state.management = management
-    api = APIRouter(prefix=PREFIX, responses={"4XX": dict(_PROBLEM), "5XX": dict(_PROBLEM)})
+    refusals: dict[int | str, dict[str, Any]] = {"4XX": dict(_PROBLEM), "5XX": dict(_PROBLEM)}
+    limits: dict[int | str, dict[str, Any]] = {str(status): dict(_LIMIT) for status in (408, 414, 431)}
+    api = APIRouter(prefix=PREFIX, responses=refusals | limits)
     nouns = (me, users, groups, robots, tokens, projects, roles, bindings, explain, keys, repositories)
     for noun in nouns:
         api.include_router(noun.router)

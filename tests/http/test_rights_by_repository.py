@@ -31,6 +31,7 @@ from entrepot.access import (
     PrincipalKind,
     RememberedLogins,
     Resource,
+    Rules,
     Scope,
     Secret,
     SigningKey,
@@ -38,7 +39,7 @@ from entrepot.access import (
     TokenIssuer,
     TokenVerifier,
 )
-from entrepot.compose import uses_of
+from entrepot.compose import administration_of, repositories_of, uses_of
 from entrepot.http.addresses import Addresses
 from entrepot.http.cursors import Cursors
 from entrepot.http.distribution import Context, Distribution, ListLimits
@@ -46,6 +47,7 @@ from entrepot.http.door import Door
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
 from entrepot.http.login import Login
+from entrepot.http.management import Management, ManagementAPI
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
@@ -164,6 +166,18 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
         ),
         KeySetPage(keys),
         Login(None, None, addresses),
+        ManagementAPI(
+            Management(
+                administration_of(database, passwords, authorizer),
+                repositories_of(settings, database),
+                authenticator,
+                credentials,
+                addresses,
+                Cursors(keys),
+                keys,
+                Rules(),
+            )
+        ),
         ops_app(checks={}, metrics=metrics, gauges=[]),
         "",
     )

@@ -1,5 +1,7 @@
 """The API holds what its own description says, whatever is sent to it."""
 
+from typing import Any, TypeAlias
+
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
@@ -9,6 +11,8 @@ from schemathesis.specs.openapi.checks import status_code_conformance
 from harness.registry import LiveRegistry
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+Operation: TypeAlias = schemathesis.APIOperation[Any, Any, Any, Any]
+
 EXAMPLES = 12  # requests of each kind to each route
 
 
@@ -17,14 +21,14 @@ def test_it_answers_as_it_is_described(registry: LiveRegistry) -> None:
     description = schemathesis.openapi.from_url(f"{registry.url}/api/v1/openapi.json")
     asked = 0
     for found in description.get_all_operations():
-        operation = found.ok()
+        operation: Operation = found.ok()  # type: ignore[union-attr]
         takes_something = operation.body or operation.query or operation.path_parameters
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)[: 2 if takes_something else 1]:
             asked += ask(operation, mode, ("admin", registry.admin_password))
     assert asked > 500
 
 
-def ask(operation: schemathesis.APIOperation, mode: GenerationMode, login: tuple[str, str]) -> int:
+def ask(operation: Operation, mode: GenerationMode, login: tuple[str, str]) -> int:
     """Send generated requests to a route; returns how many there were."""
     count = 0
 
@@ -36,7 +40,7 @@ def ask(operation: schemathesis.APIOperation, mode: GenerationMode, login: tuple
         phases=[Phase.generate],
         database=None,
     )
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         nonlocal count
         count += 1
         case.call_and_validate(auth=login, checks=CHECKS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from management.house import API, CALLERS, PASSWORD, ROLES, House
 
@@ -47,6 +48,7 @@ class Cell:
             return self.ok
         return 403 if role in self.seen_by else self.refused
 
+    @override
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 

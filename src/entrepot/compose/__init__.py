@@ -1,6 +1,11 @@
 """Builds the concrete registry out of its parts: the one place that knows all of them."""
 
-from entrepot.compose.administration import administration_of, opened_administration
+from entrepot.compose.administration import (
+    LocalAdministration,
+    administration_of,
+    opened_administration,
+    repositories_of,
+)
 from entrepot.compose.collection import Collection, collection_of, opened_collection, policy_of
 from entrepot.compose.ports import OpenPorts, open_ports
 from entrepot.compose.preparing import Prepared, prepare
@@ -14,6 +19,7 @@ __all__ = [
     "PUBLIC",
     "AppFactory",
     "Collection",
+    "LocalAdministration",
     "OpenPorts",
     "Prepared",
     "Providers",
@@ -29,6 +35,7 @@ __all__ = [
     "prepare",
     "providers_of",
     "queue_of",
+    "repositories_of",
     "run_worker",
     "uses_of",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
 
 from entrepot.access import AnonymousAccess, Authorizer, DatabaseProjects, DatabaseStandings, Passwords
 from entrepot.access.administration import (
@@ -15,8 +16,17 @@ from entrepot.access.administration import (
     Tokens,
     Users,
 )
+from entrepot.lifecycle import DeleteRepository, Repositories
 from entrepot.metadata import Database, open_database
+from entrepot.registry import DeleteManifest, DeleteTag
 from entrepot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAdministration(Administration):
+    """Administration of the data here, and of the repositories in it."""
+
+    repositories: Repositories
 
 
 def administration_of(database: Database, passwords: Passwords, authorizer: Authorizer) -> Administration:
@@ -34,7 +44,7 @@ def administration_of(database: Database, passwords: Passwords, authorizer: Auth
 
 
 @asynccontextmanager
-async def opened_administration(settings: Settings) -> AsyncGenerator[Administration]:
+async def opened_administration(settings: Settings) -> AsyncGenerator[LocalAdministration]:
     """Administration of the database of these settings, also beside a running server."""
     async with AsyncExitStack() as stack:
         database = open_database(settings.database.reveal())
@@ -43,4 +53,14 @@ async def opened_administration(settings: Settings) -> AsyncGenerator[Administra
         stack.callback(passwords.close)
         anonymous = AnonymousAccess(settings.anonymous.value)
         authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
-        yield administration_of(database, passwords, authorizer)
+        accounts = administration_of(database, passwords, authorizer)
+        parts = {part.name: getattr(accounts, part.name) for part in fields(accounts)}
+        yield LocalAdministration(**parts, repositories=repositories_of(settings, database))
+
+
+def repositories_of(settings: Settings, database: Database) -> Repositories:
+    """The uses of repositories as a whole."""
+    lease = settings.uploads.lease
+    return Repositories(
+        database, DeleteRepository(database), DeleteTag(database, lease), DeleteManifest(database, lease)
+    )

@@ -28,7 +28,7 @@ from entrepot.access import (
     TokenIssuer,
     TokenVerifier,
 )
-from entrepot.compose.administration import administration_of
+from entrepot.compose.administration import administration_of, repositories_of
 from entrepot.compose.gauges import gauges_of
 from entrepot.compose.logins import logins_of
 from entrepot.compose.ports import OpenPorts, keyring_of, open_ports
@@ -49,7 +49,6 @@ from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
-from entrepot.lifecycle import DeleteRepository, Repositories
 from entrepot.metadata import (
     Database,
 )
@@ -143,7 +142,7 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         ManagementAPI(
             Management(
                 administration_of(database, passwords, authorizer),
-                Repositories(database, DeleteRepository(database), uses.delete_tag, uses.delete_manifest),
+                repositories_of(settings, database),
                 authenticator,
                 credentials,
                 addresses,

@@ -9,8 +9,7 @@ from entrepot.access.administration import BindingSubject, SubjectKind
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json, print_table
-from entrepot.cli.server.admin.working import FLAGS, instant_json, operator, pattern_of, run
-from entrepot.cli.server.given_settings import settings_flags
+from entrepot.cli.server.admin.working import instant_json, operator, pattern_of, run, which_registry
 from entrepot.metadata import BindingRow
 
 
@@ -24,11 +23,13 @@ def binding() -> None:
 @click.option("--group", metavar="NAME", help="For everyone in this group.")
 @click.option("--authenticated", is_flag=True, help="For whoever has logged in.")
 @click.option("--anonymous", is_flag=True, help="For everybody, without credentials too.")
-@click.option("--role", type=click.Choice(list(BUILT_IN_ROLES)), required=True, help="What they may do.")
+@click.option(
+    "--role", required=True, metavar="ROLE", help=f"What they may do: {', '.join(BUILT_IN_ROLES)}, or another."
+)
 @click.option("--repositories", required=True, metavar="PATTERN", help="Where: a name, with * and **.")
 @click.option("--project", metavar="NAME", help="In which project. [default: the one that has such names]")
 @click.option("--inherited", is_flag=True, help="Let it count in the projects beneath, too.")
-@settings_flags(FLAGS)
+@which_registry
 def add(
     *,
     account: str | None,
@@ -54,7 +55,7 @@ def add(
 @binding.command("list")
 @click.option("--project", metavar="NAME", help="Of this project alone.")
 @click.option("--user", "account", metavar="NAME", help="Of this user or robot alone.")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_bindings(*, project: str | None, account: str | None, output: str, **given: Any) -> None:
     """List bindings in the order in which they were made."""
@@ -80,7 +81,7 @@ def list_bindings(*, project: str | None, account: str | None, output: str, **gi
 
 @binding.command
 @click.argument("binding_id", metavar="ID")
-@settings_flags(FLAGS)
+@which_registry
 def remove(*, binding_id: str, **given: Any) -> None:
     """Take a binding away; it counts no more at the next request."""
     run(given, lambda a: a.bindings.remove(operator(), binding_id))

@@ -8,8 +8,7 @@ from entrepot.access import Action, Decision, Ground, Resource
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json
-from entrepot.cli.server.admin.working import FLAGS, operator, run
-from entrepot.cli.server.given_settings import settings_flags
+from entrepot.cli.server.admin.working import operator, run, which_registry
 from entrepot.oci import NameInvalid, RepositoryName
 
 _WORDS: Final = {
@@ -24,7 +23,7 @@ _WORDS: Final = {
 @click.argument("subject")
 @click.argument("action", type=click.Choice([action.value for action in Action]))
 @click.argument("repository")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def explain(*, subject: str, action: str, repository: str, output: str, **given: Any) -> None:
     """Say whether SUBJECT (an account's name, or anonymous) may do ACTION on REPOSITORY, and why.

@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from entrepot.cli.output import OUTPUT, print_json, print_table
-from entrepot.cli.server.admin.working import FLAGS, operator, run
-from entrepot.cli.server.given_settings import settings_flags
+from entrepot.cli.server.admin.working import operator, run, which_registry
 from entrepot.metadata import GroupRow
 
 
@@ -16,7 +15,7 @@ def group() -> None:
 
 
 @group.command("list")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_groups(*, output: str, **given: Any) -> None:
     """List groups."""
@@ -36,7 +35,7 @@ def list_groups(*, output: str, **given: Any) -> None:
 
 @group.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def members(*, name: str, output: str, **given: Any) -> None:
     """List who is in a group, and whether by a login or for good."""
@@ -56,7 +55,7 @@ def members(*, name: str, output: str, **given: Any) -> None:
 
 @group.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def create(*, name: str, **given: Any) -> None:
     """Make a group; logins by a provider fill the one that has the name used there."""
     run(given, lambda a: a.groups.add(operator(), name))
@@ -65,7 +64,7 @@ def create(*, name: str, **given: Any) -> None:
 
 @group.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def delete(*, name: str, **given: Any) -> None:
     """Take a group away with its bindings."""
     run(given, lambda a: a.groups.remove(operator(), name))
@@ -75,7 +74,7 @@ def delete(*, name: str, **given: Any) -> None:
 @group.command
 @click.argument("name")
 @click.argument("account")
-@settings_flags(FLAGS)
+@which_registry
 def add(*, name: str, account: str, **given: Any) -> None:
     """Put a user or robot into a group, where no login takes it out."""
     run(given, lambda a: a.groups.add_member(operator(), name, account))
@@ -85,7 +84,7 @@ def add(*, name: str, account: str, **given: Any) -> None:
 @group.command
 @click.argument("name")
 @click.argument("account")
-@settings_flags(FLAGS)
+@which_registry
 def remove(*, name: str, account: str, **given: Any) -> None:
     """Take a user or robot out of a group."""
     run(given, lambda a: a.groups.remove_member(operator(), name, account))

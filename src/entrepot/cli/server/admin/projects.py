@@ -6,8 +6,7 @@ import click
 
 from entrepot.access.administration import MovePlan
 from entrepot.cli.output import OUTPUT, print_json, print_table
-from entrepot.cli.server.admin.working import FLAGS, operator, run
-from entrepot.cli.server.given_settings import settings_flags
+from entrepot.cli.server.admin.working import operator, run, which_registry
 from entrepot.metadata import ProjectRow
 
 
@@ -17,7 +16,7 @@ def project() -> None:
 
 
 @project.command("list")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_projects(*, output: str, **given: Any) -> None:
     """List projects."""
@@ -40,7 +39,7 @@ def list_projects(*, output: str, **given: Any) -> None:
 @click.option("--description", default="", help="What it is for.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show which repositories it would have, and change nothing.")
 @click.option("--move", is_flag=True, help="Take over the repositories that have such names by now.")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def create(*, name: str, description: str, plan_only: bool, move: bool, output: str, **given: Any) -> None:
     """Make a project. Bindings of the one above count in it only where they are inherited."""
@@ -53,7 +52,7 @@ def create(*, name: str, description: str, plan_only: bool, move: bool, output: 
 
 @project.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def delete(*, name: str, **given: Any) -> None:
     """Take a project away with its bindings; its repositories come back to the one above."""
     run(given, lambda a: a.projects.remove(operator(), name))

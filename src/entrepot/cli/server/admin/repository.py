@@ -1,6 +1,5 @@
 """``entrepot admin repository``: looking after repositories."""
 
-import asyncio
 from typing import Any, Final
 
 import click
@@ -8,15 +7,12 @@ import click
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json, print_table, size_text
-from entrepot.cli.server.admin.working import operator
-from entrepot.cli.server.given_settings import load_given, settings_flags
-from entrepot.cli.server.refusals import explained
-from entrepot.compose import opened_collection
+from entrepot.cli.server.admin.working import instant, instant_json, operator, run, which_registry
 from entrepot.lifecycle import RepositoryPlan
-from entrepot.oci import NameInvalid, NameUnknown, RepositoryName
-from entrepot.settings import Settings
+from entrepot.metadata import RepositoryRow
+from entrepot.oci import NameInvalid, RepositoryName
 
-_FLAGS: Final = ("data", "database")
+_PAGE: Final = 1000
 
 
 @click.group
@@ -24,52 +20,73 @@ def repository() -> None:
     """Look after repositories."""
 
 
+@repository.command("list")
+@click.option("--prefix", default="", metavar="TEXT", help="Only those whose names begin so.")
+@which_registry
+@OUTPUT
+def list_repositories(*, prefix: str, output: str, **given: Any) -> None:
+    """List repositories."""
+
+    async def work(administration: Any) -> list[RepositoryRow]:
+        found: list[RepositoryRow] = []
+        seen: str | None = ""
+        while seen is not None:
+            page = await administration.repositories.page(operator(), prefix, seen, _PAGE)
+            found, seen = found + page.repositories, page.seen
+        return found
+
+    found = run(given, work)
+    if output == "json":
+        print_json([_document(one) for one in found])
+        return
+    print_table(["name", "project", "made"], [[one.name, one.project, instant(one.created_at)] for one in found])
+
+
 @repository.command
 @click.argument("name")
-@settings_flags(_FLAGS)
+@click.argument("new_name")
+@which_registry
+def rename(*, name: str, new_name: str, **given: Any) -> None:
+    """Give a repository another name, also one in another project; tags and manifests go with it."""
+    was, new = _parsed(name), _parsed(new_name)
+    row = run(given, lambda a: a.repositories.rename(operator(), was, new))
+    click.echo(f"{name} is called {row.name}, in the project {row.project}")
+
+
+@repository.command
+@click.argument("name")
+@which_registry
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @OUTPUT
 def delete(*, name: str, plan_only: bool, yes: bool, output: str, **given: Any) -> None:
     """Delete a repository with all its tags and manifests; the space of its blobs comes back by the collection."""
-    settings = load_given(**given).settings
-    try:
-        parsed = RepositoryName.parse(name)
-    except NameInvalid as error:
-        raise CommandFailed(f"{name!r} is no name of a repository: {error}", ExitCode.USAGE) from error
-    plan = _plan(settings, parsed)
+    parsed = _parsed(name)
+    plan = run(given, lambda a: a.repositories.plan_deletion(operator(), parsed))
     if plan_only:
         _show(plan, output)
         return
     if not yes:
         _show(plan, "table", err=True)
         click.confirm("Delete it?", abort=True, err=True)
-    _show(_delete(settings, parsed), output)
+    _show(run(given, lambda a: a.repositories.delete(operator(), parsed)), output)
 
 
-def _plan(settings: Settings, name: RepositoryName) -> RepositoryPlan:
-    async def work() -> RepositoryPlan:
-        async with opened_collection(settings) as collection:
-            return await collection.delete_repository.plan(name)
-
-    return _answer(settings, name, work)
-
-
-def _delete(settings: Settings, name: RepositoryName) -> RepositoryPlan:
-    async def work() -> RepositoryPlan:
-        async with opened_collection(settings) as collection:
-            return await collection.delete_repository(operator().actor, name)
-
-    return _answer(settings, name, work)
+def _parsed(name: str) -> RepositoryName:
+    try:
+        return RepositoryName.parse(name)
+    except NameInvalid as error:
+        raise CommandFailed(f"{name!r} is no name of a repository: {error}", ExitCode.USAGE) from error
 
 
-def _answer(settings: Settings, name: RepositoryName, work: Any) -> RepositoryPlan:
-    with explained(settings):
-        try:
-            found: RepositoryPlan = asyncio.run(work())
-        except NameUnknown as error:
-            raise CommandFailed(f"there is no repository {name.text}", ExitCode.NOT_FOUND) from error
-    return found
+def _document(row: RepositoryRow) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "project": row.project,
+        "kind": row.kind,
+        "created_at": instant_json(row.created_at),
+        "created_by": row.created_by,
+    }
 
 
 def _show(plan: RepositoryPlan, output: str, *, err: bool = False) -> None:

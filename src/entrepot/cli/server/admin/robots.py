@@ -11,16 +11,16 @@ from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json, print_table
 from entrepot.cli.server.admin.working import (
-    FLAGS,
     instant,
     instant_json,
     lifetime_of,
     operator,
     pattern_of,
+    registry_of,
     run,
+    which_registry,
     write_secret_file,
 )
-from entrepot.cli.server.given_settings import load_given, settings_flags
 from entrepot.metadata import ListedAccount
 
 KEY_FILE = click.option(
@@ -37,7 +37,7 @@ def robot() -> None:
 
 
 @robot.command("list")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_robots(*, output: str, **given: Any) -> None:
     """List robots."""
@@ -59,7 +59,11 @@ def list_robots(*, output: str, **given: Any) -> None:
 @robot.command
 @click.argument("name")
 @click.option(
-    "--role", type=click.Choice(list(BUILT_IN_ROLES)), default="reader", show_default=True, help="What it may do."
+    "--role",
+    default="reader",
+    show_default=True,
+    metavar="ROLE",
+    help=f"{', '.join(BUILT_IN_ROLES)}, or an own one.",
 )
 @click.option(
     "--repositories", multiple=True, metavar="PATTERN", help="Where: a name, with * and **. Can be given several times."
@@ -68,7 +72,7 @@ def list_robots(*, output: str, **given: Any) -> None:
 @click.option("--expires", metavar="DURATION", help="For how long it is to exist, such as 30d. [default: for good]")
 @click.option("--description", default="", help="What it is for.")
 @KEY_FILE
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def create(
     *,
@@ -93,7 +97,7 @@ def create(
 @click.argument("name")
 @click.option("--overlap", default="24h", show_default=True, help="For how long the secret of now stays good.")
 @KEY_FILE
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def rotate(*, name: str, overlap: str, key_file: Path | None, output: str, **given: Any) -> None:
     """Give a robot a new secret beside the one of now, and show it this once."""
@@ -105,7 +109,7 @@ def rotate(*, name: str, overlap: str, key_file: Path | None, output: str, **giv
 
 @robot.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def disable(*, name: str, **given: Any) -> None:
     """Shut a robot out, at once and everywhere."""
     run(given, lambda a: a.robots.set_disabled(operator(), name, is_disabled=True))
@@ -114,7 +118,7 @@ def disable(*, name: str, **given: Any) -> None:
 
 @robot.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def enable(*, name: str, **given: Any) -> None:
     """Let a robot in again."""
     run(given, lambda a: a.robots.set_disabled(operator(), name, is_disabled=False))
@@ -123,7 +127,7 @@ def enable(*, name: str, **given: Any) -> None:
 
 @robot.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def delete(*, name: str, **given: Any) -> None:
     """Take a robot away, with secrets, trusts and bindings."""
     run(given, lambda a: a.robots.remove(operator(), name))
@@ -141,7 +145,7 @@ def trust() -> None:
 @click.option(
     "--claim", "claims", multiple=True, required=True, metavar="NAME=PATTERN", help="What a token must say. Several."
 )
-@settings_flags(FLAGS)
+@which_registry
 def add_trust(*, name: str, issuer: str, claims: tuple[str, ...], **given: Any) -> None:
     """Trust tokens that say all of these claims."""
     conditions = dict(_claim(text) for text in claims)
@@ -150,7 +154,7 @@ def add_trust(*, name: str, issuer: str, claims: tuple[str, ...], **given: Any) 
 
 @trust.command("list")
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_trusts(*, name: str, output: str, **given: Any) -> None:
     """List whom a robot trusts."""
@@ -165,7 +169,7 @@ def list_trusts(*, name: str, output: str, **given: Any) -> None:
 @trust.command("remove")
 @click.argument("name")
 @click.argument("trust_id", metavar="ID")
-@settings_flags(FLAGS)
+@which_registry
 def remove_trust(*, name: str, trust_id: str, **given: Any) -> None:
     """Trust these tokens no longer."""
     run(given, lambda a: a.robots.distrust(operator(), name, trust_id))
@@ -187,8 +191,7 @@ def _refuse_existing(key_file: Path | None) -> None:
 
 def _show(issued: IssuedSecret, key_file: Path | None, output: str, given: dict[str, Any]) -> None:
     if key_file is not None:
-        public_url = load_given(**given).settings.public_url
-        registry = None if public_url is None else str(public_url)
+        registry = registry_of(given)
         document = KeyFile(issued.name, issued.secret).render(registry, issued.created_at, issued.expires_at)
         write_secret_file(key_file, document)
     shown = None if key_file is not None else issued.secret.reveal()

@@ -9,8 +9,7 @@ from entrepot.access import Limit, limit_of
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.output import OUTPUT, print_json, print_table
-from entrepot.cli.server.admin.working import FLAGS, instant, instant_json, lifetime_of, operator, run, words
-from entrepot.cli.server.given_settings import settings_flags
+from entrepot.cli.server.admin.working import instant, instant_json, lifetime_of, operator, run, which_registry, words
 from entrepot.metadata import ListedCredential
 from entrepot.oci import RequestInvalid
 
@@ -31,7 +30,7 @@ def token() -> None:
     metavar="PATTERN:ACTIONS",
     help="Narrow it, as in team/**:pull,push (pull, push, move, delete). Several. [default: all rights of the user]",
 )
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def create(*, user: str, name: str, expires: str, scopes: tuple[str, ...], output: str, **given: Any) -> None:
     """Make a token, and show it this once."""
@@ -48,7 +47,7 @@ def create(*, user: str, name: str, expires: str, scopes: tuple[str, ...], outpu
 
 @token.command("list")
 @click.argument("user")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_tokens(*, user: str, output: str, **given: Any) -> None:
     """List a user's tokens, newest first."""
@@ -62,7 +61,7 @@ def list_tokens(*, user: str, output: str, **given: Any) -> None:
 
 @token.command
 @click.argument("token_id", metavar="ID")
-@settings_flags(FLAGS)
+@which_registry
 def revoke(*, token_id: str, **given: Any) -> None:
     """End a token, at once and everywhere."""
     run(given, lambda a: a.tokens.revoke(operator(), token_id))

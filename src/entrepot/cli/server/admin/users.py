@@ -6,8 +6,7 @@ import click
 
 from entrepot.access import ADMIN
 from entrepot.cli.output import OUTPUT, print_json, print_table
-from entrepot.cli.server.admin.working import FLAGS, instant, instant_json, operator, password_of, run
-from entrepot.cli.server.given_settings import load_given, settings_flags
+from entrepot.cli.server.admin.working import data_of, instant, instant_json, operator, password_of, run, which_registry
 from entrepot.metadata import ListedAccount
 
 PASSWORD_STDIN = click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
@@ -19,7 +18,7 @@ def user() -> None:
 
 
 @user.command("list")
-@settings_flags(FLAGS)
+@which_registry
 @OUTPUT
 def list_users(*, output: str, **given: Any) -> None:
     """List users."""
@@ -45,7 +44,7 @@ def list_users(*, output: str, **given: Any) -> None:
 @click.argument("name")
 @click.option("--admin", "is_admin", is_flag=True, help="Let the user administer the registry.")
 @PASSWORD_STDIN
-@settings_flags(FLAGS)
+@which_registry
 def add(*, name: str, is_admin: bool, password_stdin: bool, **given: Any) -> None:
     """Make a user, who may do nothing until a binding says so."""
     password = password_of(from_stdin=password_stdin)
@@ -56,19 +55,20 @@ def add(*, name: str, is_admin: bool, password_stdin: bool, **given: Any) -> Non
 @user.command
 @click.argument("name")
 @PASSWORD_STDIN
-@settings_flags(FLAGS)
+@which_registry
 def passwd(*, name: str, password_stdin: bool, **given: Any) -> None:
     """Give a user another password; sessions and refresh tokens of the old one end."""
     password = password_of(from_stdin=password_stdin)
     run(given, lambda a: a.users.set_password(operator(), name, password))
-    if name == ADMIN:
-        (load_given(**given).settings.data / "admin-password").unlink(missing_ok=True)
+    data = data_of(given)
+    if name == ADMIN and data is not None:
+        (data / "admin-password").unlink(missing_ok=True)
     click.echo(f"the password of {name} is changed")
 
 
 @user.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def disable(*, name: str, **given: Any) -> None:
     """Shut a user out, at once and everywhere."""
     run(given, lambda a: a.users.set_disabled(operator(), name, is_disabled=True))
@@ -77,7 +77,7 @@ def disable(*, name: str, **given: Any) -> None:
 
 @user.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def enable(*, name: str, **given: Any) -> None:
     """Let a user in again."""
     run(given, lambda a: a.users.set_disabled(operator(), name, is_disabled=False))
@@ -86,7 +86,7 @@ def enable(*, name: str, **given: Any) -> None:
 
 @user.command
 @click.argument("name")
-@settings_flags(FLAGS)
+@which_registry
 def delete(*, name: str, **given: Any) -> None:
     """Take a user away, with tokens, memberships and bindings."""
     run(given, lambda a: a.users.remove(operator(), name))

@@ -5,6 +5,7 @@ import os
 import pwd
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,27 +20,39 @@ from entrepot.access import (
     PatternInvalid,
     ProjectHasContent,
     RepositoryPattern,
+    RoleInUse,
     Secret,
+    VersionMismatch,
 )
-from entrepot.access.administration import Administration, Operator
+from entrepot.access.administration import Operator
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
-from entrepot.cli.server.given_settings import load_given
+from entrepot.cli.server.given_settings import load_given, settings_flags
 from entrepot.cli.server.refusals import explained
+from entrepot.cli.server.remote import SERVER_OPTIONS, Server, opened_remote
 from entrepot.compose import opened_administration
 from entrepot.metadata import Actor
-from entrepot.oci import RegistryError, RequestInvalid
-from entrepot.settings import parse_duration
+from entrepot.oci import Denied, NameUnknown, RegistryError, RequestInvalid, TooManyRequests, Unauthorized
+from entrepot.settings import Settings, parse_duration
 
 FLAGS: Final = ("data", "database")
 """The settings that say which data is meant."""
 
+_ELSEWHERE: Final = ("server", "login", "ca")
+
 PASSWORD_BYTES_AT_MOST: Final = 4096
 
 Found = TypeVar("Found")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _CODES: Final[Mapping[type[RegistryError], ExitCode]] = {
     NameUnknownHere: ExitCode.NOT_FOUND,
+    NameUnknown: ExitCode.NOT_FOUND,
+    Unauthorized: ExitCode.LOGIN,
+    Denied: ExitCode.FORBIDDEN,
+    TooManyRequests: ExitCode.RATE_LIMITED,
+    RoleInUse: ExitCode.OTHER,
+    VersionMismatch: ExitCode.OTHER,
     NameTaken: ExitCode.OTHER,
     LastAdministrator: ExitCode.OTHER,
     ProjectHasContent: ExitCode.OTHER,
@@ -49,20 +62,48 @@ _CODES: Final[Mapping[type[RegistryError], ExitCode]] = {
 }
 
 
-def run(given: Mapping[str, Any], work: Callable[[Administration], Awaitable[Found]]) -> Found:
-    """Carry out ``work`` on the data that the flags in ``given`` name; raises CommandFailed."""
-    settings = load_given(**given).settings
+def which_registry(command: Command) -> Command:
+    """Give a command the flags that say what is administered: the data here, or a registry elsewhere."""
+    return settings_flags(FLAGS)(SERVER_OPTIONS(command))
 
-    async def inside() -> Found:
-        async with opened_administration(settings) as administration:
-            return await work(administration)
 
-    with explained(settings):
-        try:
-            return asyncio.run(inside())
-        except tuple(_CODES) as refusal:
-            code = next(code for kind, code in _CODES.items() if isinstance(refusal, kind))
-            raise CommandFailed(words(refusal), code) from refusal
+def run(given: Mapping[str, Any], work: Callable[[Any], Awaitable[Found]]) -> Found:
+    """Carry out ``work`` on what the flags of ``which_registry`` in ``given`` name; raises CommandFailed.
+
+    ``work`` gets a LocalAdministration, or a RemoteAdministration, which has the same calls.
+    """
+    url, user, ca = (given[name] for name in _ELSEWHERE)
+    try:
+        if url is not None:
+            return asyncio.run(_inside(opened_remote(Server.given(url, user, ca)), work))
+        settings = _settings_of(given)
+        with explained(settings):
+            return asyncio.run(_inside(opened_administration(settings), work))
+    except tuple(_CODES) as refusal:
+        code = next(code for kind, code in _CODES.items() if isinstance(refusal, kind))
+        raise CommandFailed(words(refusal), code) from refusal
+
+
+def registry_of(given: Mapping[str, Any]) -> str | None:
+    """The public address of the registry that is administered, None where nothing says it."""
+    if given["server"] is not None:
+        return str(given["server"])
+    public_url = _settings_of(given).public_url
+    return None if public_url is None else str(public_url)
+
+
+def data_of(given: Mapping[str, Any]) -> Path | None:
+    """The data directory that is administered, None for a registry elsewhere."""
+    return None if given["server"] is not None else _settings_of(given).data
+
+
+def _settings_of(given: Mapping[str, Any]) -> Settings:
+    return load_given(**{name: value for name, value in given.items() if name not in _ELSEWHERE}).settings
+
+
+async def _inside(opened: AbstractAsyncContextManager[Any], work: Callable[[Any], Awaitable[Found]]) -> Found:
+    async with opened as administration:
+        return await work(administration)
 
 
 def words(refusal: RegistryError) -> str:

@@ -15,15 +15,20 @@ class Administration:
     """Runs commands in this process: starting Python for each would take longer than all that they do."""
 
     data: Path
+    database: str | None = None
 
     def __call__(self, *arguments: str, stdin: str | None = None, code: int = 0) -> str:
         """What the command prints; ``code`` is how it is to end."""
-        ended = CliRunner().invoke(admin, [*arguments, "--data", str(self.data)], input=stdin)
+        ended = CliRunner().invoke(admin, [*arguments, *self._flags], input=stdin)
         if ended.exception is not None and not isinstance(ended.exception, SystemExit):
             assert getattr(ended.exception, "code", None) == code, ended.exception
             return str(ended.exception)
         assert ended.exit_code == code, ended.output
         return ended.stdout
+
+    @property
+    def _flags(self) -> list[str]:
+        return ["--data", str(self.data), *(() if self.database is None else ("--database", self.database))]
 
     def json(self, *arguments: str) -> Any:
         """The document that it prints with ``--output json``."""

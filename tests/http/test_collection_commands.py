@@ -214,8 +214,8 @@ def test_json_stays_json_where_a_question_is_asked(registry: LiveRegistry, repos
 def test_names_that_cannot_be_deleted(registry: LiveRegistry) -> None:
     """A name that is unknown and one that is none are told apart, with exit codes of their own."""
     for name, option, code, said in (
-        ("not/there", "--plan", ExitCode.NOT_FOUND, "there is no repository not/there"),
-        ("not/there", "--yes", ExitCode.NOT_FOUND, "there is no repository not/there"),
+        ("not/there", "--plan", ExitCode.NOT_FOUND, "repository unknown to this registry (name: not/there)"),
+        ("not/there", "--yes", ExitCode.NOT_FOUND, "repository unknown to this registry (name: not/there)"),
         ("Not A Name", "--plan", ExitCode.USAGE, "'Not A Name' is no name of a repository"),
         ("Not A Name", "--yes", ExitCode.USAGE, "'Not A Name' is no name of a repository"),
     ):

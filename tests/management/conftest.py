@@ -1,17 +1,28 @@
-"""A registry, and one caller of each kind."""
+"""A registry on each database, and one caller of each kind."""
 
 from collections.abc import Generator
 
 import pytest
 
+from harness.administration import Administration
 from harness.registry import LiveRegistry, running_registry
 from management.house import House, furnish
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The registry's database."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql").fresh_database())
+    return f"sqlite:///{tmp_path_factory.mktemp('database') / 'entrepot.db'}"
+
+
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[LiveRegistry, None, None]:
+def registry(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Generator[LiveRegistry, None, None]:
     """A registry where nobody may do anything without a binding."""
-    with running_registry(tmp_path_factory.mktemp("management"), "--anonymous", "none") as started:
+    environment = {"ENTREPOT_DATABASE": database_url}
+    folder = tmp_path_factory.mktemp("management")
+    with running_registry(folder, "--anonymous", "none", environment=environment) as started:
         yield started
 
 
@@ -21,3 +32,9 @@ def house(registry: LiveRegistry) -> Generator[House, None, None]:
     furnished = furnish(registry)
     yield furnished
     furnished.close()
+
+
+@pytest.fixture
+def here(registry: LiveRegistry, database_url: str) -> Administration:
+    """Runs commands of administration on its data."""
+    return Administration(registry.data, database_url)

@@ -9,16 +9,15 @@ import pytest
 from entrepot.access import Caller, CredentialKind, Principal, PrincipalKind, StoredCredentials
 from entrepot.metadata import open_database
 from harness.protocol import Repository
-from harness.registry import LiveRegistry
 from management.house import API, PASSWORD, House
 
 
 @pytest.fixture
-async def session(house: House, registry: LiveRegistry) -> str:
+async def session(house: House, database_url: str) -> str:
     """The cookie of a browser in which the administrator has logged in."""
     me = house.call("admin", "GET", "/whoami").json()
     caller = Caller(Principal(PrincipalKind.USER, me["id"], me["name"]), None)
-    database = open_database(f"sqlite:///{registry.data / 'entrepot.db'}")
+    database = open_database(database_url)
     secret = await StoredCredentials(database).make(CredentialKind.SESSION, caller, "browser", timedelta(minutes=5))
     await database.close()
     return f"entrepot_session={secret.reveal()}"

@@ -32,12 +32,6 @@ def there(registry: LiveRegistry, house: House, monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-@pytest.fixture
-def here(registry: LiveRegistry) -> Administration:
-    """Runs a command on its data."""
-    return Administration(registry.data)
-
-
 def documents(there: Run, here: Administration, *arguments: str) -> tuple[Any, Any]:
     """What a command prints as JSON there and here."""
     return json.loads(there(*arguments, "--output", "json")), here.json(*arguments)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import case, delete, literal, select
 
 from entrepot.metadata.access_tables import login_failures
 from entrepot.metadata.transaction import Transaction
@@ -44,7 +44,7 @@ def add_login_failure(tx: Transaction, key: bytes, window: timedelta) -> None:
             index_elements=["key"],
             set_={
                 "failures": case((is_over, 1), else_=login_failures.c.failures + 1),
-                "first_at": case((is_over, tx.now), else_=login_failures.c.first_at),
+                "first_at": case((is_over, literal(tx.now, login_failures.c.first_at.type)), else_=login_failures.c.first_at),
                 "last_at": tx.now,
             },
         )

@@ -3,6 +3,7 @@
 from entrepot.access.authenticate import Authenticator
 from entrepot.access.authorize import Authorizer
 from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_challenge
+from entrepot.access.client_certificates import ClientCertificate, ClientIdentity, identity_of
 from entrepot.access.code_logins import CodeLogins
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.database_projects import DatabaseProjects
@@ -49,6 +50,8 @@ __all__ = [
     "Authorizer",
     "Caller",
     "ChallengeError",
+    "ClientCertificate",
+    "ClientIdentity",
     "Clock",
     "CodeLogins",
     "Credential",
@@ -98,6 +101,7 @@ __all__ = [
     "decide",
     "ensure_admin",
     "generate_password",
+    "identity_of",
     "is_sealed",
     "parse_scopes",
     "render_scopes",

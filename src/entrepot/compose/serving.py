@@ -80,16 +80,19 @@ class AppFactory:
         apps: dict[str, ASGIApp] = {}
 
         @asynccontextmanager
-        async def lifespan() -> AsyncGenerator[None]:
+        async def lifespan() -> AsyncGenerator[Metrics]:
             async with AsyncExitStack() as stack:
                 database, store = self.open_ports(self.settings, stack)
-                apps.update(await _build(self.settings, database, store, stack))
-                yield
+                metrics = Metrics()
+                apps.update(await _build(self.settings, database, store, metrics, stack))
+                yield metrics
 
         return by_listener(apps, lifespan)
 
 
-async def _build(settings: Settings, database: Database, store: BlobStore, stack: AsyncExitStack) -> dict[str, ASGIApp]:
+async def _build(
+    settings: Settings, database: Database, store: BlobStore, metrics: Metrics, stack: AsyncExitStack
+) -> dict[str, ASGIApp]:
     """Build the application of each listener on an open database and store; ``stack`` closes what it opens itself."""
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -116,7 +119,6 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     async def may_read_metrics(request: Request) -> None:
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
-    metrics = Metrics()
     watching = asyncio.create_task(watch_loop(metrics), name="watch-loop")
     stack.push_async_callback(_cancelled, watching)
     checks = {"database": database.ping, "storage": store.probe}

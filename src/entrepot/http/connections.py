@@ -28,6 +28,7 @@ from entrepot.http.errors import (
 )
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import KEY as LISTENER_KEY
+from entrepot.http.listeners import Listener
 from entrepot.oci.errors import RegistryError, RequestInvalid, Unavailable
 
 _KEPT_ALIVE_AT_MOST: Final = 1024 * 1024
@@ -79,7 +80,7 @@ class Connection(HttpToolsProtocol):
     """
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], terms: Terms, listener: str
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], terms: Terms, listener: Listener
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._terms = terms
@@ -166,7 +167,7 @@ class Connection(HttpToolsProtocol):
         """Begin a request: its listener is known, and its sender is told when the reader leaves (ASGI 2.4)."""
         super().on_message_begin()
         self.scope["asgi"]["spec_version"] = "2.4"
-        self.scope[LISTENER_KEY] = self._listener  # type: ignore[typeddict-unknown-key]
+        self.scope[LISTENER_KEY] = self._listener.name  # type: ignore[typeddict-unknown-key]
         if self._head_since is None:
             self._head_since = self.loop.time()
         self._head_complete = False

@@ -17,7 +17,9 @@ from entrepot.cli.server.given_settings import load_given, require_reachable, se
 from entrepot.cli.server.network_filesystems import mounted, network_filesystem
 from entrepot.cli.server.refusals import explained
 from entrepot.http import logs, server
-from entrepot.http.listeners import TLS, Address, Listener, ListenError
+from entrepot.http.listen_errors import ListenError
+from entrepot.http.listeners import Address, Listener
+from entrepot.http.tls import TLS
 from entrepot.http.workers import Companion, StartupFailed
 from entrepot.settings import Loaded, Settings
 

@@ -225,6 +225,11 @@ _CHINESE_SENTENCES: Final = {
     "log.level": "从哪个级别开始记录事件。",
     "tls.certificate": "PEM 格式的证书链文件,服务器自身的证书在最前。",
     "tls.key": "PEM 格式的证书私钥文件。",
+    "tls.client_ca": "PEM 格式的机构证书文件,由它们签发的客户端证书可以登录账号;不设置则不要求客户端证书。",
+    "tls.client_required": "没有这种证书的连接是否被拒绝。",
+    "tls.client_identity": "客户端证书的哪个字段是账号名称:主体的通用名,或该类型中唯一的备用名称。",
+    "tls.redirect_listen": "在哪里用重定向回答明文 HTTP,指向使用 TLS 的地址。",
+    "tls.hsts": "告诉浏览器在多长时间内只通过 TLS 访问;0s 表示不告知。",
 }
 
 _CHINESE_DEFAULTS: Final = {

@@ -57,3 +57,43 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
     return x509.CertificateBuilder(
         issuer, subject, key.public_key(), x509.random_serial_number(), now - LIFETIME, now + LIFETIME
     )
+
+
+@dataclass(frozen=True)
+class ClientCertificates:
+    """An authority for clients, which signs whatever a test asks for."""
+
+    authority: Path
+    _folder: Path
+    _key: ec.EllipticCurvePrivateKey
+    _issuer: x509.Name
+
+    @classmethod
+    def make(cls, folder: Path) -> "ClientCertificates":
+        """Make the authority."""
+        folder.mkdir(parents=True, exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "clients of the tests")])
+        certificate = (
+            _builder(issuer, issuer, key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        file = folder / "clients.crt"
+        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return cls(file, folder, key, issuer)
+
+    def issue(self, name: str, *alternatives: x509.GeneralName) -> tuple[str, str]:
+        """Files of a certificate with this common name, and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        builder = _builder(subject, self._issuer, key)
+        if alternatives:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        number = len(list(self._folder.iterdir()))
+        certificate_file, key_file = self._folder / f"{number}.crt", self._folder / f"{number}.key"
+        signed = builder.sign(self._key, hashes.SHA256())
+        certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        plain = serialization.NoEncryption()
+        key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+        return str(certificate_file), str(key_file)

@@ -151,7 +151,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     addresses = Addresses(None, "", SERVICE)
     context = Context(
         uses_of(settings, database, MemoryBlobStore()),
-        Door(authenticator, authorizer, addresses, LiveCredentials(database)),
+        Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials),
         addresses,
         ListLimits(100, 1000),
         Cursors(keys),
@@ -161,7 +161,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     site = Site(
         Distribution(context),
         TokenEndpoint(
-            GetToken(authenticator, issue, SERVICE),
+            GetToken(authenticator, credentials, issue, SERVICE),
             PostToken(authenticator, credentials, external, None, issue, SERVICE),
         ),
         KeySetPage(keys),

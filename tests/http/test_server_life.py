@@ -22,8 +22,10 @@ from uvicorn.server import Server
 
 from entrepot.http.connections import Connection
 from entrepot.http.limits import Limits
-from entrepot.http.listeners import TLS, Listener, ListenError, listening_socket
+from entrepot.http.listen_errors import ListenError
+from entrepot.http.listeners import Listener, listening_socket
 from entrepot.http.server import serving
+from entrepot.http.tls import TLS
 from entrepot.http.workers import StartupFailed
 from serving.apps import application
 from serving.running import eventually, program, running, start
@@ -296,4 +298,4 @@ def test_a_certificate_that_is_none_is_refused(tmp_path: Path, certificate: TLS)
     """A missing file, or a key that is not the certificate's, is one line that names both."""
     for broken in (TLS(tmp_path / "missing", certificate.key), TLS(certificate.certificate, certificate.certificate)):
         with pytest.raises(ListenError, match=r"^cannot use the certificate"):
-            broken.context()
+            broken.load()

@@ -10,6 +10,7 @@ from uvicorn.server import ServerState
 
 from entrepot.http.connections import Connection, Terms
 from entrepot.http.limits import Limits
+from entrepot.http.listeners import Listener
 
 SECONDS_AT_MOST = 20
 
@@ -32,13 +33,16 @@ class Reader:
         self.seen.set_result(seen)
 
 
+LISTENER = Listener("public", "127.0.0.1", 0)
+
+
 @pytest.mark.parametrize("declared", [1000, 2000])
 async def test_the_body_comes_before_the_news_that_the_client_left(declared: int) -> None:
     """What had arrived is read first, whole or in part, though the connection ended before the application read it."""
     reader, state, limits = Reader(), ServerState(), Limits()
     config = uvicorn.Config(reader, log_config=None, lifespan="off", interface="asgi3")
     config.load()
-    make = partial(Connection, config, state, {}, Terms.of(limits, limits.connections), "public")
+    make = partial(Connection, config, state, {}, Terms.of(limits, limits.connections), LISTENER)
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 

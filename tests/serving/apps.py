@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from entrepot.http.ops import Gauge, ops_app
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.replies import StreamedReply
 from entrepot.http.server import serve
+from entrepot.http.tls import TLS
 from entrepot.oci.errors import Unauthorized
 
 PIECE: Final = b"x" * (256 * 1024)
@@ -134,10 +136,10 @@ async def handlers(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def _started(failure: str | None) -> AsyncGenerator[None, None]:
+async def _started(failure: str | None, metrics: Metrics) -> AsyncGenerator[Metrics, None]:
     if failure is not None:
         raise ConnectionError(failure)
-    yield
+    yield metrics
 
 
 async def _seven() -> float:  # ruff: ignore[unused-async]  read as an asynchronous one
@@ -158,7 +160,7 @@ def application(
             "public": front(handlers, limits=limits, metrics=metrics, proxies=trusted),
             "operations": front(operations, limits=limits, metrics=metrics, proxies=trusted),
         },
-        partial(_started, failure),
+        partial(_started, failure, metrics),
     )
 
 
@@ -173,11 +175,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--graceful-seconds", type=float, default=5.0)
     parser.add_argument("--failure")
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--key", type=Path)
     arguments = parser.parse_args()
     limits = Limits(graceful_time=timedelta(seconds=arguments.graceful_seconds))
+    tls = None
+    if arguments.certificate is not None:
+        tls = TLS(arguments.certificate, arguments.key, check_every=timedelta(milliseconds=50))
     serve(
         partial(application, limits, failure=arguments.failure),
-        [Listener("public", "127.0.0.1", 0), Listener("operations", "127.0.0.1", 0)],
+        [Listener("public", "127.0.0.1", 0, tls), Listener("operations", "127.0.0.1", 0)],
         limits=limits,
         workers=arguments.workers,
         logs=Logs(),

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.http.limits import Limits
-from entrepot.http.listeners import TLS, Listener
+from entrepot.http.listeners import Listener
 from entrepot.http.proxies import TrustedProxies
 from entrepot.http.server import serving
+from entrepot.http.tls import TLS
 from serving.apps import application
 from serving.wire import PATIENCE
 

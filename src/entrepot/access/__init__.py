@@ -3,6 +3,7 @@
 from entrepot.access.authenticate import Authenticator
 from entrepot.access.authorize import Authorizer
 from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_challenge
+from entrepot.access.client_certificates import ClientCertificate, ClientIdentity, identity_of
 from entrepot.access.code_logins import CodeLogins
 from entrepot.access.credentials import Credential, CredentialKind
 from entrepot.access.database_projects import DatabaseProjects
@@ -68,6 +69,8 @@ __all__ = [
     "Binding",
     "Caller",
     "ChallengeError",
+    "ClientCertificate",
+    "ClientIdentity",
     "Clock",
     "CodeLogins",
     "Credential",
@@ -134,6 +137,7 @@ __all__ = [
     "decide",
     "ensure_admin",
     "generate_password",
+    "identity_of",
     "is_sealed",
     "limit_of",
     "limits_from_json",

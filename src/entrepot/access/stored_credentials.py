@@ -18,6 +18,7 @@ from entrepot.metadata import (
     Transaction,
     add_credential,
     find_account,
+    find_account_by_name,
     find_credential,
     trim_credentials,
 )
@@ -100,6 +101,21 @@ class StoredCredentials:
         row = await self.database.read(unit)
         limits = None if row.scopes is None else limits_from_json(row.scopes)
         return Caller(principal_of(row.account), None, row.uid, limits=limits)
+
+    async def vouched(self, name: str) -> Caller:
+        """The account of that name, for a client whose certificate names it.
+
+        Raises Unauthorized with the reasons ``certificate`` (there is none), ``disabled`` and ``expired``.
+        """
+
+        def unit(tx: Transaction) -> AccountRow:
+            account = find_account_by_name(tx, name) if name else None
+            if account is None:
+                raise Unauthorized(reason="certificate")
+            check_account(account, tx.now)
+            return account
+
+        return Caller(principal_of(await self.database.read(unit)), None)
 
 
 class LiveCredentials:

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     ),
     "gc": LazyCommand("entrepot.cli.server.gc", "gc", "Watch and run the collection of unused content.", "server"),
     "admin": LazyCommand("entrepot.cli.server.admin", "admin", "Administer the registry's content.", "server"),
+    "tls": LazyCommand("entrepot.cli.server.tls", "tls", "Make and check the server's certificates.", "server"),
     "worker": LazyCommand("entrepot.cli.server.worker", "worker", "Run queued jobs without a server.", "server"),
     "jobs": LazyCommand("entrepot.cli.server.jobs", "jobs", "Show, start and cancel jobs.", "server"),
     "db": LazyCommand("entrepot.cli.server.db", "db", "Upgrade and check the server's database.", "server"),

@@ -10,13 +10,14 @@ from entrepot.compose.collection import Collection, collection_of, opened_collec
 from entrepot.compose.ports import OpenPorts, open_ports
 from entrepot.compose.preparing import Prepared, prepare
 from entrepot.compose.providers import Providers, providers_of
-from entrepot.compose.serving import OPERATIONS, PUBLIC, AppFactory, limits_of
+from entrepot.compose.serving import OPERATIONS, PUBLIC, REDIRECT, AppFactory, limits_of
 from entrepot.compose.uses import uses_of
 from entrepot.compose.worker import WorkerProcess, job_kinds, queue_of, run_worker
 
 __all__ = [
     "OPERATIONS",
     "PUBLIC",
+    "REDIRECT",
     "AppFactory",
     "Collection",
     "LocalAdministration",

@@ -47,6 +47,7 @@ from entrepot.http.management import Management, ManagementAPI
 from entrepot.http.metrics import Metrics
 from entrepot.http.ops import ops_app
 from entrepot.http.proxies import TrustedProxies
+from entrepot.http.redirect import RedirectToTLS
 from entrepot.http.site import Site
 from entrepot.http.tokens import GetToken, KeySetPage, PostToken, TokenEndpoint
 from entrepot.metadata import (
@@ -57,6 +58,7 @@ from entrepot.storage import BlobStore
 
 PUBLIC = "public"
 OPERATIONS = "operations"
+REDIRECT = "redirect"
 """Names of the listeners."""
 
 
@@ -86,16 +88,19 @@ class AppFactory:
         apps: dict[str, ASGIApp] = {}
 
         @asynccontextmanager
-        async def lifespan() -> AsyncGenerator[None]:
+        async def lifespan() -> AsyncGenerator[Metrics]:
             async with AsyncExitStack() as stack:
                 database, store = self.open_ports(self.settings, stack)
-                apps.update(await _build(self.settings, database, store, stack))
-                yield
+                metrics = Metrics()
+                apps.update(await _build(self.settings, database, store, metrics, stack))
+                yield metrics
 
         return by_listener(apps, lifespan)
 
 
-async def _build(settings: Settings, database: Database, store: BlobStore, stack: AsyncExitStack) -> dict[str, ASGIApp]:
+async def _build(
+    settings: Settings, database: Database, store: BlobStore, metrics: Metrics, stack: AsyncExitStack
+) -> dict[str, ASGIApp]:
     """Build the application of each listener on an open database and store; ``stack`` closes what it opens itself."""
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -114,7 +119,7 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
-    door = Door(authenticator, authorizer, addresses, LiveCredentials(database))
+    door = Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials)
     uses = uses_of(settings, database, store)
     stack.push_async_callback(uses.count_pulls.write)
     counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
@@ -123,7 +128,6 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     async def may_read_metrics(request: Request) -> None:
         await door.admit(request, Action.METRICS, METRICS, await database.hot.access_version())
 
-    metrics = Metrics()
     watching = asyncio.create_task(watch_loop(metrics), name="watch-loop")
     stack.push_async_callback(_cancelled, watching)
     checks = {"database": database.ping, "storage": store.probe}
@@ -134,7 +138,7 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
     site = Site(
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
         TokenEndpoint(
-            GetToken(authenticator, issue, settings.service),
+            GetToken(authenticator, credentials, issue, settings.service),
             PostToken(authenticator, credentials, logins.external, logins.devices, issue, settings.service),
         ),
         KeySetPage(keys),
@@ -155,8 +159,10 @@ async def _build(settings: Settings, database: Database, store: BlobStore, stack
         settings.path_prefix,
     )
     proxies = TrustedProxies(settings.trusted_proxies)
+    redirect = RedirectToTLS(settings.public_url, settings.listen.port)
     return {
-        PUBLIC: front(site, limits=limits, metrics=metrics, proxies=proxies),
+        PUBLIC: front(site, limits=limits, metrics=metrics, proxies=proxies, hsts=settings.tls.hsts),
+        REDIRECT: front(redirect, limits=limits, metrics=metrics, proxies=proxies),
         OPERATIONS: front(
             ops_app(checks=checks, metrics=metrics, gauges=gauges), limits=limits, metrics=metrics, proxies=proxies
         ),

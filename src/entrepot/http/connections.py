@@ -28,6 +28,8 @@ from entrepot.http.errors import (
 )
 from entrepot.http.limits import Limits
 from entrepot.http.listeners import KEY as LISTENER_KEY
+from entrepot.http.listeners import Listener
+from entrepot.http.tls import VOUCHED_KEY
 from entrepot.oci.errors import RegistryError, RequestInvalid, Unavailable
 
 _KEPT_ALIVE_AT_MOST: Final = 1024 * 1024
@@ -79,12 +81,13 @@ class Connection(HttpToolsProtocol):
     """
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], terms: Terms, listener: str
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], terms: Terms, listener: Listener
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._terms = terms
         self._limits = terms.limits
         self._listener = listener
+        self._vouched: str | None = None
         # Of the request whose bytes are arriving:
         self._head_since: float | None = self.loop.time()
         self._head_complete = False
@@ -109,6 +112,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or answer 503 at once when there are too many."""
         super().connection_made(transport)
+        if self._listener.tls is not None:
+            self._vouched = self._listener.tls.vouched(transport.get_extra_info("ssl_object"))
         if len(self.connections) > self._terms.connections:
             self._write_refusal(Unavailable(reason="connections"))
             transport.close()
@@ -166,7 +171,8 @@ class Connection(HttpToolsProtocol):
         """Begin a request: its listener is known, and its sender is told when the reader leaves (ASGI 2.4)."""
         super().on_message_begin()
         self.scope["asgi"]["spec_version"] = "2.4"
-        self.scope[LISTENER_KEY] = self._listener  # type: ignore[typeddict-unknown-key]
+        self.scope[LISTENER_KEY] = self._listener.name  # type: ignore[typeddict-unknown-key]
+        self.scope[VOUCHED_KEY] = self._vouched  # type: ignore[typeddict-unknown-key]
         if self._head_since is None:
             self._head_since = self.loop.time()
         self._head_complete = False

@@ -15,9 +15,11 @@ from entrepot.access import (
     PrincipalKind,
     Resource,
     Scope,
+    StoredCredentials,
     bearer_challenge,
 )
 from entrepot.http.addresses import Addresses
+from entrepot.http.certified import certified
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
 from entrepot.http.proxies import address_of
@@ -35,6 +37,7 @@ class Door:
     authorizer: Authorizer
     addresses: Addresses
     credentials: LiveCredentials
+    stored: StoredCredentials
 
     async def caller(self, request: Request, wanted: Sequence[Scope] = (), *, within_session: bool = False) -> Caller:
         """Who asks; raises Unauthorized with a challenge for credentials that do not hold.
@@ -45,11 +48,12 @@ class Door:
         try:
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
-            caller = await self.authenticator.authenticate(
+            vouched = None if values else await certified(request, self.stored)
+            caller = vouched or await self.authenticator.authenticate(
                 values[0] if values else None, address=address_of(request), expired_too=within_session
             )
         except Unauthorized as refusal:
-            bearer = values[0][:7].lower() == "bearer "
+            bearer = bool(values) and values[0][:7].lower() == "bearer "
             raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN if bearer else None) from None
         observation_of(request).principal = caller.principal.name
         return caller

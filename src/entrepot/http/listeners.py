@@ -3,46 +3,28 @@
 import errno
 import os
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrepot.http.errors import PathUnknown, answer_of
+from entrepot.http.listen_errors import ListenError
+from entrepot.http.metrics import Metrics
+from entrepot.http.tls import TLS
 
 KEY: Final = "entrepot.listener"
 """Where a scope holds the name of the listener that the connection came in by."""
+
+METRICS_KEY: Final = "entrepot.metrics"
+"""Where the state of the lifespan holds the Metrics that the server itself counts in."""
 
 BACKLOG: Final = 2048
 
 _PORTS_TRIED: Final = 100
 _PORT_AT_MOST: Final = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class TLS:
-    """PEM files of a certificate with its chain and of its key; TLS 1.2 and newer are spoken."""
-
-    certificate: Path
-    key: Path
-
-    def context(self) -> ssl.SSLContext:
-        """The settings of a listening side; raises ListenError when the files cannot be used."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        try:
-            context.load_cert_chain(self.certificate, self.key, password="")
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or "no PEM certificate with its unencrypted key"
-            raise ListenError(
-                f"cannot use the certificate {self.certificate} with the key {self.key}: {reason}"
-            ) from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +51,6 @@ class Address:
         """The address as clients write it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
-
-
-class ListenError(Exception):
-    """An address cannot be listened on; the message is one line that says what to do.
-
-    ``listener`` is the name of the listener, where it is about one; ``free_port`` is the next port of the same host
-    that is free, where the wanted one was taken.
-    """
-
-    def __init__(self, message: str, *, listener: str | None = None, free_port: int | None = None) -> None:
-        super().__init__(message)
-        self.listener = listener
-        self.free_port = free_port
 
 
 def listening_socket(listener: Listener) -> socket.socket:
@@ -145,7 +114,11 @@ def _next_free_port(family: socket.AddressFamily, address: str, port: int) -> in
     return None
 
 
-def by_listener(apps: Mapping[str, ASGIApp], lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> ASGIApp:
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Metrics | None]]
+"""What an application lives in; it may hand out the Metrics for the server's own numbers."""
+
+
+def by_listener(apps: Mapping[str, ASGIApp], lifespan: Lifespan) -> ASGIApp:
     """One ASGI application out of one per listener name.
 
     ``lifespan`` is entered when the server starts and left after its last request; an exception out of its start keeps
@@ -154,7 +127,7 @@ def by_listener(apps: Mapping[str, ASGIApp], lifespan: Callable[[], AbstractAsyn
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(lifespan, receive, send)
+            await _live(lifespan, scope, receive, send)
             return
         app = apps.get(scope.get(KEY, ""), answer_of(PathUnknown()))
         await app(scope, receive, send)
@@ -162,12 +135,13 @@ def by_listener(apps: Mapping[str, ASGIApp], lifespan: Callable[[], AbstractAsyn
     return application
 
 
-async def _live(lifespan: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send) -> None:
+async def _live(lifespan: Lifespan, scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     started = False
     try:
-        async with lifespan():
+        async with lifespan() as metrics:
             started = True
+            scope.get("state", {})[METRICS_KEY] = metrics
             await send({"type": "lifespan.startup.complete"})
             await receive()
     except Exception as error:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -90,6 +90,20 @@ class Metrics:
             registry=registry,
         )
 
+        self._certificate_ends = Gauge(
+            "entrepot_tls_certificate_expiry_seconds",
+            "When the TLS certificate that is served ends, in Unix time; of several workers the first to end.",
+            ("listener",),
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._tls_reloads = Counter(
+            "entrepot_tls_reloads",
+            "Times that changed certificate files were read, by outcome: served from then on, or refused as of no use.",
+            ("listener", "outcome"),
+            registry=registry,
+        )
+
     def began(self) -> None:
         """Count a request that begins."""
         self._running.inc()
@@ -122,6 +136,14 @@ class Metrics:
     def loop_was_late(self) -> None:
         """Count that requests had to wait for the event loop."""
         self._late_loops.inc()
+
+    def certificate_ends(self, listener: str, not_after: datetime) -> None:
+        """Show when the certificate ends that a listener serves from now on."""
+        self._certificate_ends.labels(listener).set(not_after.timestamp())
+
+    def certificate_read(self, listener: str, *, served: bool) -> None:
+        """Count that changed certificate files were read."""
+        self._tls_reloads.labels(listener, "served" if served else "refused").inc()
 
     def exposition(self, readings: Iterable[Reading]) -> bytes:
         """Everything in Prometheus' text format, with the gauges that were read for this answer.

@@ -6,6 +6,7 @@ import gc
 import logging
 import resource
 import signal
+import ssl
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from typing_extensions import override
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from entrepot.http import logs as logging_setup
+from entrepot.http.certificate_watch import CertificateWatch
 from entrepot.http.connections import Connection, Terms
 from entrepot.http.limits import Limits
-from entrepot.http.listeners import BACKLOG, Address, Listener, address_of, listening_socket
+from entrepot.http.listen_errors import ListenError
+from entrepot.http.listeners import BACKLOG, METRICS_KEY, Address, Listener, address_of, listening_socket
 from entrepot.http.logs import Logs
 from entrepot.http.workers import Report, StartupFailed, stop_with_parent, supervise
 
@@ -63,7 +66,7 @@ def serve(
     """
     for listener in listeners:
         if listener.tls is not None:
-            listener.tls.context()
+            listener.tls.load()
     _raise_file_limit(limits)
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(listening_socket(listener)) for listener in listeners]
@@ -186,6 +189,7 @@ class Server(uvicorn.Server):
         self._ready = ready
         self._stopping = stopping
         self._sweep: asyncio.TimerHandle | None = None
+        self._watches: list[asyncio.Task[None]] = []
         config.load()
         config.lifespan_class = _Lifespan
 
@@ -196,14 +200,13 @@ class Server(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise StartupFailed(self.lifespan.failure) from self.lifespan.error
-        loop = asyncio.get_running_loop()
+        metrics = self.lifespan.state.pop(METRICS_KEY, None)
         self.servers = []
-        for listener, sock in zip(self._listeners, sockets or (), strict=True):
-            make = partial(Connection, self.config, self.server_state, self.lifespan.state, self._terms, listener.name)
-            tls: dict[str, Any] = {}
-            if listener.tls is not None:
-                tls = {"ssl": listener.tls.context(), "ssl_handshake_timeout": self._terms.header_seconds}
-            self.servers.append(await loop.create_server(make, sock=sock, backlog=BACKLOG, **tls))
+        for number, (listener, sock) in enumerate(zip(self._listeners, sockets or (), strict=True)):
+            watch = None if listener.tls is None else CertificateWatch(listener.name, listener.tls, metrics)
+            self.servers.append(await self._accept(listener, sock, watch.first.context if watch else None))
+            if watch is not None:
+                self._watches.append(asyncio.create_task(watch.keep(partial(self._replace, number))))
         self._check_connections()
         self.started = True
         self._ready()
@@ -213,6 +216,8 @@ class Server(uvicorn.Server):
         """Accept no more, wait for running requests, cancel what is left, then end the application."""
         logger.info("stopping")
         self._stopping()
+        for watch in self._watches:
+            watch.cancel()
         for server in self.servers:
             server.close()
         for sock in sockets or ():
@@ -227,6 +232,29 @@ class Server(uvicorn.Server):
         if self._sweep is not None:
             self._sweep.cancel()
         await self.lifespan.shutdown()
+
+    async def _accept(self, listener: Listener, sock: socket, tls: ssl.SSLContext | None) -> asyncio.Server:
+        """Accept connections on a socket, each with TLS of this context if there is one."""
+        make = partial(Connection, self.config, self.server_state, self.lifespan.state, self._terms, listener)
+        handshake: dict[str, Any] = {}
+        if tls is not None:
+            handshake = {"ssl": tls, "ssl_handshake_timeout": self._terms.header_seconds}
+        return await asyncio.get_running_loop().create_server(make, sock=sock, backlog=BACKLOG, **handshake)
+
+    async def _replace(self, number: int, tls: ssl.SSLContext) -> None:
+        """Accept on the same socket with another context; connections that there are go on.
+
+        A context is never changed while it is in use: OpenSSL keeps a certificate for each kind of key, so that the
+        old one would still be served to some, and whoever was let in before would be let in again by a ticket.
+        """
+        before = self.servers[number]
+        sock = before.sockets[0].dup()
+        try:
+            self.servers[number] = await self._accept(self._listeners[number], sock, tls)
+        except BaseException:
+            sock.close()
+            raise
+        before.close()
 
     def _check_connections(self) -> None:
         """Let every connection look at its deadlines, and come back in a fraction of the shortest."""
@@ -307,5 +335,5 @@ def _work(served: Served, sockets: list[socket], report: Report) -> None:
     with _returning_after_signals():
         try:
             served.run(sockets, report.ready)
-        except StartupFailed as failure:
+        except (StartupFailed, ListenError) as failure:
             report.failed(str(failure))

@@ -112,6 +112,15 @@ class Untagged(StrEnum):
     COLLECT = "collect"
 
 
+class ClientIdentityField(StrEnum):
+    """Which field of a client's certificate names the account."""
+
+    CN = "cn"
+    DNS = "dns"
+    URI = "uri"
+    EMAIL = "email"
+
+
 class LogLevel(StrEnum):
     """From which severity on events are logged."""
 
@@ -555,6 +564,36 @@ class Tls(_Section):
     key: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
         default=None, description="File with the private key of the certificate in PEM.", validate_default=True
     )
+
+    client_ca: Annotated[_PathValue | None, Form.FILE, Mark.FLAG] = Field(
+        default=None,
+        description="Authorities in PEM whose client certificates log in to accounts; without it none is asked for.",
+    )
+    client_required: Switch = Field(
+        default=False, description="Whether a connection without such a certificate is refused."
+    )
+    client_identity: Annotated[ClientIdentityField, Form.CHOICE] = Field(
+        default=ClientIdentityField.CN,
+        description="Which field of a client's certificate is the name of its account: the subject's common name, or "
+        "the only alternative name of that kind.",
+    )
+    redirect_listen: Annotated[_AddressValue | None, Form.ADDRESS, Mark.FLAG] = Field(
+        default=None, description="Where plain HTTP is answered with a redirect to the address with TLS."
+    )
+    hsts: Duration = Field(
+        default=timedelta(),
+        ge=timedelta(),
+        le=timedelta(days=3650),
+        description="For how long browsers are told to come back over TLS only; 0s says nothing.",
+    )
+
+    @field_validator("client_ca", "redirect_listen")
+    @classmethod
+    def _goes_with_tls(cls, value: Path | Address | None, info: ValidationInfo) -> Path | Address | None:
+        if value is not None and info.data.get("certificate") is None:
+            message = "is of use only with tls.certificate and tls.key"
+            raise ValueError(message)
+        return value
 
     @field_validator("key")
     @classmethod

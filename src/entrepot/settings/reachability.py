@@ -31,6 +31,7 @@ def _unreachable(loaded: Loaded) -> Iterator[tuple[str, str | None]]:
         *(("workload.issuers", file) for one in settings.workload.issuers for file in (one.jwks_file, one.ca_file)),
         ("tls.certificate", settings.tls.certificate),
         ("tls.key", settings.tls.key),
+        ("tls.client_ca", settings.tls.client_ca),
     ):
         if path is not None:
             yield key, _file_problem(path)

@@ -10,7 +10,7 @@ from entrepot.cli.server.banner import banner
 from entrepot.cli.server.directory_lock import LOCK_NAME, DirectoryInUseError, locked
 from entrepot.cli.server.network_filesystems import mounted, network_filesystem
 from entrepot.cli.server.serve import explain_listen_error, listeners_of, refuse_network_filesystem, warn
-from entrepot.http.listeners import ListenError
+from entrepot.http.listen_errors import ListenError
 from entrepot.settings import Settings, load_settings
 
 MOUNTINFO = """\

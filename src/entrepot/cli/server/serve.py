@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from entrepot import compose
+from entrepot.access import ClientIdentity
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.server.banner import banner
@@ -17,13 +18,19 @@ from entrepot.cli.server.given_settings import load_given, require_reachable, se
 from entrepot.cli.server.network_filesystems import mounted, network_filesystem
 from entrepot.cli.server.refusals import explained
 from entrepot.http import logs, server
-from entrepot.http.listeners import TLS, Address, Listener, ListenError
+from entrepot.http.listen_errors import ListenError
+from entrepot.http.listeners import Address, Listener
+from entrepot.http.tls import TLS, ClientAuthority
 from entrepot.http.workers import Companion, StartupFailed
 from entrepot.settings import Loaded, Settings
 
 logger = logging.getLogger(__name__)
 
-_FLAG_OF: Final = {compose.PUBLIC: "--listen", compose.OPERATIONS: "--ops-listen"}
+_FLAG_OF: Final = {
+    compose.PUBLIC: "--listen",
+    compose.OPERATIONS: "--ops-listen",
+    compose.REDIRECT: "--tls-redirect-listen",
+}
 _AIRPLAY_PORT: Final = 5000
 
 
@@ -81,11 +88,22 @@ def listeners_of(settings: Settings) -> list[Listener]:
     """The public listener first, with TLS if there is a certificate, then the one for operators if there is one."""
     tls = None
     if settings.tls.certificate is not None and settings.tls.key is not None:
-        tls = TLS(settings.tls.certificate, settings.tls.key)
+        tls = TLS(settings.tls.certificate, settings.tls.key, _clients_of(settings))
     listeners = [Listener(compose.PUBLIC, settings.listen.host, settings.listen.port, tls)]
     if settings.ops_listen is not None:
         listeners.append(Listener(compose.OPERATIONS, settings.ops_listen.host, settings.ops_listen.port))
+    if settings.tls.redirect_listen is not None:
+        address = settings.tls.redirect_listen
+        listeners.append(Listener(compose.REDIRECT, address.host, address.port))
     return listeners
+
+
+def _clients_of(settings: Settings) -> ClientAuthority | None:
+    given = settings.tls
+    if given.client_ca is None:
+        return None
+    identity = ClientIdentity(given.client_identity.value)
+    return ClientAuthority(given.client_ca, required=given.client_required, identity=identity)
 
 
 def explain_listen_error(error: ListenError, settings: Settings) -> str:
@@ -93,7 +111,11 @@ def explain_listen_error(error: ListenError, settings: Settings) -> str:
     flag = _FLAG_OF.get(error.listener or "")
     if flag is None:
         return str(error)
-    wanted = settings.ops_listen if error.listener == compose.OPERATIONS else settings.listen
+    wanted = {
+        compose.PUBLIC: settings.listen,
+        compose.OPERATIONS: settings.ops_listen,
+        compose.REDIRECT: settings.tls.redirect_listen,
+    }[error.listener or compose.PUBLIC]
     assert wanted is not None
     if error.free_port is None:
         return f"{flag}: {error}"

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from entrepot.access import Caller, CredentialKind, PrincipalKind, Secret, basic_challenge
 from entrepot.access.administration import Acting
+from entrepot.http.certified import certified
 from entrepot.http.errors import ForeignOrigin, with_headers
 from entrepot.http.login import SESSION_COOKIE
 from entrepot.http.management.context import PREFIX, Management, management_of
@@ -42,7 +43,8 @@ async def _caller(management: Management, request: Request) -> tuple[Caller, boo
     if len(values) > 1:
         raise Unauthorized(reason="several-credentials")
     if not values:
-        return await _session(management, request), True
+        vouched = await certified(request, management.credentials)
+        return vouched or await _session(management, request), True
     if values[0][: len(_BEARER)].lower() == _BEARER:
         token = Secret(values[0][len(_BEARER) :].strip())
         return await management.credentials.identify(token, CredentialKind.TOKEN, CredentialKind.SECRET), False

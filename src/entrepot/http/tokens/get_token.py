@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrepot.access import Authenticator, IssueTokens, basic_challenge, parse_scopes
+from entrepot.access import Authenticator, IssueTokens, StoredCredentials, basic_challenge, parse_scopes
+from entrepot.http.certified import certified
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
 from entrepot.http.proxies import address_of
@@ -24,6 +25,7 @@ class GetToken:
     """
 
     authenticator: Authenticator
+    credentials: StoredCredentials
     issue: IssueTokens
     service: str
 
@@ -45,7 +47,10 @@ class GetToken:
             values = request.headers.getlist("authorization")
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
-            caller = await self.authenticator.authenticate(values[0] if values else None, address=address_of(request))
+            vouched = None if values else await certified(request, self.credentials)
+            caller = vouched or await self.authenticator.authenticate(
+                values[0] if values else None, address=address_of(request)
+            )
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")
             observation_of(request).principal = caller.principal.name

@@ -45,6 +45,7 @@ _ENGLISH_SECTIONS: Final = {
     "storage": "Storage",
     "gc": "Collection",
     "jobs": "Jobs",
+    "audit": "Audit",
     "log": "Log",
     "tls": "TLS",
 }
@@ -123,6 +124,7 @@ _CHINESE_SECTIONS: Final = {
     "storage": "存储",
     "gc": "垃圾回收",
     "jobs": "后台任务",
+    "audit": "审计",
     "log": "日志",
     "tls": "TLS",
 }
@@ -222,6 +224,8 @@ _CHINESE_SENTENCES: Final = {
     "jobs.poll_interval": "工作进程每隔多久查看是否有到期的任务。",
     "jobs.lease": "工作进程失去音讯多久之后,它的任务由其他工作进程重新开始。",
     "jobs.history": "已结束的任务及其日志可以查看多久;按计划完成的任务,每种只保留最近 1,000 个。",
+    "audit.keep": "审计记录保留多久。",
+    "audit.rows_at_most": "最多保留多少条审计记录,每条约 300 字节;最旧的先删除。",
     "log.level": "从哪个级别开始记录事件。",
     "tls.certificate": "PEM 格式的证书链文件,服务器自身的证书在最前。",
     "tls.key": "PEM 格式的证书私钥文件。",

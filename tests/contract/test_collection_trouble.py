@@ -39,7 +39,6 @@ from entrepot.metadata.tables import (
     repository_blobs,
 )
 from entrepot.oci import Digest, RepositoryName, Tag
-from entrepot.registry.uploads import actor_of
 from entrepot.storage import StoreUnavailable
 from entrepot.testing.faulty_store import Step
 from harness.collecting import Collecting, collecting, settings_for
@@ -48,7 +47,7 @@ from harness.postgresql import PostgresqlServer
 from harness.protocol import EMPTY
 from harness.uses import NAME
 
-ACTOR = actor_of(ANONYMOUS)
+ACTOR = ANONYMOUS.actor
 CONFIG = Digest.of(EMPTY)
 OTHER = RepositoryName("other")
 DAY = timedelta(days=1)

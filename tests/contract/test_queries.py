@@ -55,14 +55,13 @@ from entrepot.oci import (
     Tag,
 )
 from entrepot.registry import Condition, ManifestPush
-from entrepot.registry.uploads import actor_of
 from entrepot.settings import load_settings
 from entrepot.storage import MemoryBlobStore
 from entrepot.testing.blob_store import listed
 from harness.protocol import EMPTY, image, index
 from harness.uses import NAME, Registry
 
-ACTOR = actor_of(ANONYMOUS)
+ACTOR = ANONYMOUS.actor
 WAIT = 20.0  # seconds after which a test that hangs fails
 A_MOMENT = 0.3  # seconds in which what can run does; what waits for a lock is still waiting then
 

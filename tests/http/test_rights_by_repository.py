@@ -38,6 +38,7 @@ from entrepot.access import (
     StoredCredentials,
     TokenIssuer,
     TokenVerifier,
+    Trail,
 )
 from entrepot.compose import administration_of, repositories_of, uses_of
 from entrepot.http.addresses import Addresses
@@ -148,10 +149,11 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     authenticator = Authenticator(users, passwords, tokens, credentials, external, DatabaseThrottle(database))
     authorizer = RightsByRepository(DatabaseStandings(database), DatabaseProjects(database), AnonymousAccess.NONE)
     issue = IssueTokens(authorizer, issuer, credentials, timedelta(days=30))
+    trail = Trail(database)
     addresses = Addresses(None, "", SERVICE)
     context = Context(
         uses_of(settings, database, MemoryBlobStore()),
-        Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials),
+        Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials, trail),
         addresses,
         ListLimits(100, 1000),
         Cursors(keys),
@@ -161,8 +163,8 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
     site = Site(
         Distribution(context),
         TokenEndpoint(
-            GetToken(authenticator, credentials, issue, SERVICE),
-            PostToken(authenticator, credentials, external, None, issue, SERVICE),
+            GetToken(authenticator, credentials, issue, SERVICE, trail),
+            PostToken(authenticator, credentials, external, None, issue, SERVICE, trail),
         ),
         KeySetPage(keys),
         Login(None, None, addresses),
@@ -176,6 +178,7 @@ async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
                 Cursors(keys),
                 keys,
                 Rules(),
+                trail,
             )
         ),
         ops_app(checks={}, metrics=metrics, gauges=[]),

@@ -54,7 +54,7 @@ def test_serve_runs_jobs(live_registry: StartRegistry) -> None:
     registry = live_registry("--ops-listen", f"127.0.0.1:{port}", environment=SOON)
     assert jobs(registry, "run", "jobs.trim", "--wait") == "job 1 is queued\njob 1 is done\n"
     kinds = [line.split()[0] for line in jobs(registry, "schedules").splitlines()[1:]]
-    assert kinds == ["gc.collect", "gc.sweep", "jobs.trim", "tokens.rotate"]
+    assert kinds == ["audit.trim", "gc.collect", "gc.sweep", "jobs.trim", "tokens.rotate"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT) as answer:
         numbers = answer.read().decode()
     assert 'entrepot_jobs{kind="jobs.trim",state="queued"} 0.0' in numbers

@@ -270,6 +270,7 @@ CELLS = [
     Cell("GET", "/bindings/{binding_id}", OWNERS, 200, 404, by_id("bindings", binding)),
     Cell("DELETE", "/bindings/{binding_id}", OWNERS, 204, 404, by_id("bindings", binding)),
     Cell("GET", "/explain", OWNERS, 200, 403, asked("/explain", explained)),
+    Cell("GET", "/audit", NOBODY, 200, 403, plain("/audit")),
     Cell("GET", "/keys", EVERYONE, 200, 403, plain("/keys")),
     Cell("GET", "/repositories", EVERYONE, 200, 403, plain("/repositories")),
     Cell("GET", "/repository", PULLERS, 200, 404, asked("/repository", named)),

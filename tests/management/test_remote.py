@@ -50,6 +50,7 @@ def test_lists_are_alike(there: Run, here: Administration, house: House) -> None
         ("binding", "list", "--project", "own/"),
         ("repository", "list"),
         ("token", "list", "owner"),
+        ("audit", "list", "--action", "project.add"),
     ):
         elsewhere, on_data = documents(there, here, *arguments)
         assert elsewhere == on_data

@@ -1,6 +1,6 @@
 """Who may do what: identities, credentials, tokens, and the one decision."""
 
-from entrepot.access.authenticate import Authenticator
+from entrepot.access.authenticate import Authenticator, claimed_name
 from entrepot.access.authorize import Authorizer
 from entrepot.access.challenge import ChallengeError, basic_challenge, bearer_challenge
 from entrepot.access.client_certificates import ClientCertificate, ClientIdentity, identity_of
@@ -49,6 +49,7 @@ from entrepot.access.standing import DEFAULT_PROJECT, Binding, Places, Standing
 from entrepot.access.stored_credentials import LiveCredentials, StoredCredentials
 from entrepot.access.throttle import DatabaseThrottle
 from entrepot.access.tokens import SKEW_AT_MOST, IssuedToken, TokenIssuer, TokenVerifier
+from entrepot.access.trail import Refused, Trail
 from entrepot.access.workload_logins import WorkloadLogins
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "PrincipalKind",
     "ProjectHasContent",
     "Projects",
+    "Refused",
     "RememberedLogins",
     "RepositoryPattern",
     "Resource",
@@ -129,11 +131,13 @@ __all__ = [
     "StoredUser",
     "TokenIssuer",
     "TokenVerifier",
+    "Trail",
     "Users",
     "VersionMismatch",
     "WorkloadLogins",
     "basic_challenge",
     "bearer_challenge",
+    "claimed_name",
     "decide",
     "ensure_admin",
     "generate_password",

@@ -139,6 +139,20 @@ class Authenticator:
         return await self._tokens.verify(token, expired_too=expired_too)
 
 
+def claimed_name(authorization: str | None) -> str:
+    """The name that Basic credentials give, whether they hold or not; empty for none that an account may have."""
+    if authorization is None or len(authorization) > AUTHORIZATION_CHARACTERS_AT_MOST:
+        return ""
+    scheme, _, credentials = authorization.strip(" \t").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        name, _ = _user_and_password(credentials.lstrip(" "))
+    except Unauthorized:
+        return ""
+    return name if _may_be_a_name(name) else ""
+
+
 def _caller_of(user: StoredUser) -> Caller:
     return Caller(Principal(PrincipalKind.USER, user.id, user.name, user.is_admin), None)
 

@@ -1,10 +1,12 @@
 """Who asks: principals, and callers, which are principals with what their credentials allow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 from entrepot.access.limits import Limit
 from entrepot.access.rights import Action, Grant, Resource
+from entrepot.metadata import Actor
 
 
 class PrincipalKind(StrEnum):
@@ -13,6 +15,14 @@ class PrincipalKind(StrEnum):
     ANONYMOUS = "anonymous"
     USER = "user"
     ROBOT = "robot"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """How somebody came: the address, and the id of the token or secret that was shown, empty for none."""
+
+    address: str = ""
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,12 @@ class Principal:
     id: str
     name: str
     is_admin: bool = False
+    via: Via = field(default_factory=Via, compare=False, repr=False)
+
+    @property
+    def actor(self) -> Actor:
+        """The snapshot that records keep."""
+        return Actor(self.kind.value, self.id, self.name, self.via.address, self.via.credential)
 
 
 ANONYMOUS = Principal(PrincipalKind.ANONYMOUS, "", "anonymous")
@@ -49,6 +65,11 @@ class Caller:
     credential: str = ""
     is_expired: bool = False
     limits: tuple[Limit, ...] | None = None
+
+    def came_from(self, address: str) -> Self:
+        """The same, with where it came from kept beside the principal."""
+        via = Via(address, self.credential)
+        return replace(self, principal=replace(self.principal, via=via))
 
     def carries(self, action: Action, resource: Resource, project: str = "") -> bool:
         """Whether the credentials of this request extend to ``action``, whatever the rights of the principal are.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from entrepot.access import AnonymousAccess, Authorizer, DatabaseProjects, DatabaseStandings, Passwords
 from entrepot.access.administration import (
     Administration,
+    Audit,
     Bindings,
     Explain,
     Groups,
@@ -40,6 +41,7 @@ def administration_of(database: Database, passwords: Passwords, authorizer: Auth
         Roles(database),
         Bindings(database),
         Explain(database, authorizer),
+        Audit(database),
     )
 
 

@@ -27,6 +27,7 @@ from entrepot.access import (
     StoredCredentials,
     TokenIssuer,
     TokenVerifier,
+    Trail,
 )
 from entrepot.compose.administration import administration_of, repositories_of
 from entrepot.compose.gauges import gauges_of
@@ -117,9 +118,13 @@ async def _build(
     authenticator = Authenticator(users, passwords, verifier, credentials, logins.external, DatabaseThrottle(database))
     anonymous = AnonymousAccess(settings.anonymous.value)
     authorizer = Authorizer(DatabaseStandings(database), DatabaseProjects(database), anonymous)
+    trail = Trail(database)
+    stack.push_async_callback(trail.close)
+    trailing = asyncio.create_task(trail.keep_writing(), name="write-trail")
+    stack.push_async_callback(_cancelled, trailing)
     addresses = Addresses(settings.public_url, settings.path_prefix, settings.service)
     issue = IssueTokens(authorizer, issuer, credentials, settings.tokens.refresh_lifetime)
-    door = Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials)
+    door = Door(authenticator, authorizer, addresses, LiveCredentials(database), credentials, trail)
     uses = uses_of(settings, database, store)
     stack.push_async_callback(uses.count_pulls.write)
     counting = asyncio.create_task(uses.count_pulls.keep_writing(), name="count-pulls")
@@ -138,8 +143,8 @@ async def _build(
     site = Site(
         Distribution(Context(uses, door, addresses, lists, cursors, settings.manifests.bytes_at_most)),
         TokenEndpoint(
-            GetToken(authenticator, credentials, issue, settings.service),
-            PostToken(authenticator, credentials, logins.external, logins.devices, issue, settings.service),
+            GetToken(authenticator, credentials, issue, settings.service, trail),
+            PostToken(authenticator, credentials, logins.external, logins.devices, issue, settings.service, trail),
         ),
         KeySetPage(keys),
         Login(logins.codes, logins.devices, addresses),
@@ -153,6 +158,7 @@ async def _build(
                 Cursors(keys, "management list"),
                 keys,
                 Rules(anonymous),
+                trail,
             )
         ),
         ops_app(checks=checks, metrics=metrics, gauges=gauges, authorize=may_read_metrics),
@@ -161,7 +167,7 @@ async def _build(
     proxies = TrustedProxies(settings.trusted_proxies)
     redirect = RedirectToTLS(settings.public_url, settings.listen.port)
     return {
-        PUBLIC: front(site, limits=limits, metrics=metrics, proxies=proxies, hsts=settings.tls.hsts),
+        PUBLIC: front(site, limits=limits, metrics=metrics, proxies=proxies, hsts=settings.tls.hsts, trail=trail),
         REDIRECT: front(redirect, limits=limits, metrics=metrics, proxies=proxies),
         OPERATIONS: front(
             ops_app(checks=checks, metrics=metrics, gauges=gauges), limits=limits, metrics=metrics, proxies=proxies

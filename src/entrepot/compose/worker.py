@@ -11,7 +11,7 @@ from entrepot.compose.ports import keyring_of, open_ports
 from entrepot.http import logs as logging_setup
 from entrepot.http.logs import Logs
 from entrepot.http.workers import Report, stop_with_parent
-from entrepot.jobs import JobKind, Worker, collect_kind, rotate_kind, sweep_kind, trim_kind
+from entrepot.jobs import JobKind, Worker, audit_kind, collect_kind, rotate_kind, sweep_kind, trim_kind
 from entrepot.metadata import (
     Database,
     DatabaseUnsuitable,
@@ -29,6 +29,7 @@ def job_kinds(settings: Settings, database: Database, store: BlobStore) -> list[
         collect_kind(collection.collect_garbage, given.schedule),
         sweep_kind(collection.queue_unqueued, collection.trim_pulls, collection.sweep_store, given.sweep_schedule),
         rotate_kind(keyring_of(settings, database), settings.tokens.rotate_every),
+        audit_kind(database, settings.audit.keep, settings.audit.rows_at_most),
     ]
     return [trim_kind(database, settings.jobs.history, [kind.name for kind in kinds if kind.schedule]), *kinds]
 

@@ -16,6 +16,7 @@ from entrepot.access import (
     Resource,
     Scope,
     StoredCredentials,
+    Trail,
     bearer_challenge,
 )
 from entrepot.http.addresses import Addresses
@@ -24,6 +25,8 @@ from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
 from entrepot.http.proxies import address_of
 from entrepot.oci import Denied, Unauthorized
+
+_READS = frozenset({"GET", "HEAD"})
 
 _ASKED = {Action.PUSH: frozenset({Action.PULL, Action.PUSH})}
 """What a challenge asks for besides the action itself: clients that push look first whether the content is there."""
@@ -38,6 +41,7 @@ class Door:
     addresses: Addresses
     credentials: LiveCredentials
     stored: StoredCredentials
+    trail: Trail
 
     async def caller(self, request: Request, wanted: Sequence[Scope] = (), *, within_session: bool = False) -> Caller:
         """Who asks; raises Unauthorized with a challenge for credentials that do not hold.
@@ -49,14 +53,22 @@ class Door:
             if len(values) > 1:
                 raise Unauthorized(reason="several-credentials")
             vouched = None if values else await certified(request, self.stored)
+            address = address_of(request)
             caller = vouched or await self.authenticator.authenticate(
-                values[0] if values else None, address=address_of(request), expired_too=within_session
+                values[0] if values else None, address=address, expired_too=within_session
             )
         except Unauthorized as refusal:
             bearer = bool(values) and values[0][:7].lower() == "bearer "
             raise self.challenged(request, wanted, refusal, ChallengeError.INVALID_TOKEN if bearer else None) from None
-        observation_of(request).principal = caller.principal.name
-        return caller
+        self._note(caller, address, is_login=caller.granted is None)
+        observation_of(request).principal = caller.principal
+        return caller if request.method in _READS else caller.came_from(address)
+
+    def _note(self, caller: Caller, address: str, *, is_login: bool) -> None:
+        if is_login:
+            self.trail.came(caller, "request", address)
+        else:
+            self.trail.used(caller, address)
 
     async def admit(
         self,

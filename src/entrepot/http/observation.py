@@ -13,6 +13,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from entrepot.access import Principal
 from entrepot.http.metrics import Metrics
 from entrepot.http.proxies import TrustedProxies
 from entrepot.oci.errors import RegistryError
@@ -41,13 +42,15 @@ class Observation:
     """One request as the log and the metrics will tell it; handlers fill in what they find out.
 
     ``route`` is a template such as ``/v2/<name>/blobs/<digest>``, never a path, so that metrics stay bounded.
+    ``claimed`` is the name that was given with credentials in a body, which may not hold.
     ``quiet`` keeps a successful request out of the log (probes).
     """
 
     request_id: str = field(default_factory=_new_request_id)
     route: str = UNKNOWN_ROUTE
     repository: str | None = None
-    principal: str | None = None
+    principal: Principal | None = None
+    claimed: str = ""
     code: str | None = None
     error: RegistryError | None = None
     status: int | None = None
@@ -144,7 +147,7 @@ def _log(scope: Scope, headers: Headers, observation: Observation, took: timedel
             "route": observation.route,
             "status": status,
             "code": observation.code,
-            "principal": observation.principal,
+            "principal": None if observation.principal is None else observation.principal.name,
             "repository": observation.repository,
             "bytes_in": observation.received,
             "bytes_out": observation.sent,

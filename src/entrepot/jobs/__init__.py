@@ -1,5 +1,6 @@
 """Work that is done later: kinds of jobs, their schedules, and the worker that runs what is queued."""
 
+from entrepot.jobs.audit import audit_kind
 from entrepot.jobs.collection import collect_kind, sweep_kind
 from entrepot.jobs.kinds import FailedForGood, JobKind, JobRun
 from entrepot.jobs.rotate import rotate_kind
@@ -15,6 +16,7 @@ __all__ = [
     "ScheduleInvalid",
     "Window",
     "Worker",
+    "audit_kind",
     "collect_kind",
     "enqueue_due",
     "ensure_schedules",

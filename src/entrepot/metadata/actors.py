@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import insert
 
@@ -14,11 +14,17 @@ _ADD = insert(audit)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The kind (``user``, ``anonymous``), opaque id and name of whoever acts."""
+    """The kind (``user``, ``anonymous``), opaque id and name of whoever acts.
+
+    ``address`` is where it came from and ``credential`` the id of the token or secret that it showed; empty where there
+    is none.
+    """
 
     kind: str
     id: str
     name: str
+    address: str = field(default="", compare=False)
+    credential: str = field(default="", compare=False)
 
     def columns(self, prefix: str) -> dict[str, str]:
         """The snapshot's values for the columns ``<prefix>_kind``, ``<prefix>_id`` and ``<prefix>_name``."""
@@ -49,6 +55,8 @@ def record_audits(
         "at": tx.now,
         "action": action,
         "detail": json.dumps(dict(detail or {}), sort_keys=True),
+        "address": actor.address,
+        "credential": actor.credential,
         **actor.columns("actor"),
     }
     tx.execute(_ADD, [{**row, "repository": repository, "reference": reference} for repository, reference in about])

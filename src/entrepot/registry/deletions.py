@@ -32,7 +32,6 @@ from entrepot.oci import (
     RepositoryName,
     Tag,
 )
-from entrepot.registry.uploads import actor_of
 
 _NAMED_AT_MOST = 10  # manifests that a refusal to delete a blob names
 
@@ -68,8 +67,8 @@ class DeleteTag:
     lease: timedelta
 
     async def __call__(self, principal: Principal, name: RepositoryName, tag: Tag) -> None:
-        """Remove the tag and write its history; raises NameUnknown, ManifestUnknown."""
-        actor = actor_of(principal)
+        """Remove the tag, with its history and an audit row; raises NameUnknown, ManifestUnknown."""
+        actor = principal.actor
 
         def unit(tx: Transaction) -> None:
             repository_id = _repository(tx, name)
@@ -77,6 +76,7 @@ class DeleteTag:
             if was is None:
                 raise ManifestUnknown(tag=tag.text)
             _take_away(tx, repository_id, tag, was, actor, self.lease)
+            record_audit(tx, actor, "tag.delete", name.text, tag.text, {"digest": str(was)})
 
         await self.database.write(unit)
 
@@ -90,7 +90,7 @@ class DeleteManifest:
 
     async def __call__(self, principal: Principal, name: RepositoryName, digest: Digest) -> None:
         """Remove manifest and tags, with their history and an audit row; raises NameUnknown, ManifestUnknown."""
-        actor = actor_of(principal)
+        actor = principal.actor
 
         def unit(tx: Transaction) -> None:
             repository_id = _repository(tx, name)
@@ -113,7 +113,7 @@ class DeleteBlob:
 
     async def __call__(self, principal: Principal, name: RepositoryName, digest: Digest) -> None:
         """Remove the link with an audit row; raises NameUnknown, BlobUnknown, BlobReferenced naming manifests."""
-        actor = actor_of(principal)
+        actor = principal.actor
 
         def unit(tx: Transaction) -> None:
             repository_id = _repository(tx, name)

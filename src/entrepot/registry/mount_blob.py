@@ -15,7 +15,6 @@ from entrepot.metadata import (
 )
 from entrepot.oci import Digest, RepositoryName
 from entrepot.registry.limits import UploadLimits
-from entrepot.registry.uploads import actor_of
 
 _CANDIDATES_AT_MOST = (
     100  # repositories asked about when the client names none; more would let a popular layer cost much
@@ -60,5 +59,5 @@ class MountBlob:
         blob = find_readable(tx, digest, source_ids)
         if blob is None:
             return False
-        link_blob(tx, ensure_repository(tx, name, actor_of(principal)), blob.id, digest, self.limits.lease)
+        link_blob(tx, ensure_repository(tx, name, principal.actor), blob.id, digest, self.limits.lease)
         return True

@@ -38,7 +38,6 @@ from entrepot.oci import (
     Tag,
     parse_manifest,
 )
-from entrepot.registry.uploads import actor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class PushManifest:
         digest = _digest_of(push)
         manifest = parse_manifest(push.content, push.content_type)
         tags = push.tags if isinstance(push.reference, Digest) else (push.reference,)
-        actor = actor_of(principal)
+        actor = principal.actor
 
         def unit(tx: Transaction) -> None:
             repository_id = ensure_repository(tx, push.repository, actor)

@@ -13,7 +13,6 @@ from typing import Self
 
 from entrepot.access import Principal
 from entrepot.metadata import (
-    Actor,
     Database,
     Transaction,
     UploadSession,
@@ -49,11 +48,6 @@ from entrepot.storage import (
     batched,
     hashed,
 )
-
-
-def actor_of(principal: Principal) -> Actor:
-    """The snapshot of a principal that records keep."""
-    return Actor(principal.kind.value, principal.id, principal.name)
 
 
 def load_session(
@@ -151,7 +145,7 @@ class StartUpload:
         def unit(tx: Transaction) -> None:
             if count_open_sessions(tx, principal.id, limits.sessions_at_most) >= limits.sessions_at_most:
                 raise TooManyRequests(reason="open-uploads", limit=limits.sessions_at_most)
-            repository_id = ensure_repository(tx, name, actor_of(principal))
+            repository_id = ensure_repository(tx, name, principal.actor)
             open_session(tx, session_id, repository_id, principal.id, algorithm, first, limits.session_lifetime)
 
         await self.database.write(unit)

@@ -547,6 +547,23 @@ class Jobs(_Section):
     )
 
 
+class Audit(_Section):
+    """The record of who did what, who logged in, and who was refused."""
+
+    keep: Duration = Field(
+        default=timedelta(days=180),
+        ge=timedelta(hours=1),
+        le=timedelta(days=36500),
+        description="How long it is kept.",
+    )
+    rows_at_most: Count = Field(
+        default=1_000_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="How many rows are kept at most, of some 300 bytes each; the oldest go first.",
+    )
+
+
 class Log(_Section):
     """The log."""
 
@@ -822,6 +839,7 @@ class Settings(_Section):
     storage: Storage = Storage()
     gc: Gc = Gc()
     jobs: Jobs = Jobs()
+    audit: Audit = Audit()
     log: Log = Log()
     tls: Tls = Tls()
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from entrepot.access import Principal, PrincipalKind
 from entrepot.http.errors import ClientGone
 from entrepot.http.front import front
 from entrepot.http.limits import Limits
@@ -33,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     observation = observation_of(request)
     observation.route = "/v2/<name>/blobs/<digest>"
     observation.repository = "team/app"
-    observation.principal = "alice"
+    observation.principal = Principal(PrincipalKind.USER, "u1", "alice")
     match scope["path"]:
         case "/denied":
             raise Denied

@@ -2,6 +2,7 @@
 
 from entrepot.access.administration.accounts import PAGE
 from entrepot.access.administration.administration import Administration
+from entrepot.access.administration.audit import Audit
 from entrepot.access.administration.authority import Acting, Authority, Operator, require, require_admin
 from entrepot.access.administration.bindings import Bindings, BindingSubject, SubjectKind
 from entrepot.access.administration.explain import Explain
@@ -17,6 +18,7 @@ __all__ = [
     "PAGE",
     "Acting",
     "Administration",
+    "Audit",
     "Authority",
     "BindingSubject",
     "Bindings",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from entrepot.access.administration.audit import Audit
 from entrepot.access.administration.bindings import Bindings
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
@@ -24,3 +25,4 @@ class Administration:
     roles: Roles
     bindings: Bindings
     explain: Explain
+    audit: Audit

@@ -33,7 +33,7 @@ async def callback(logins: CodeLogins, addresses: Addresses, request: Request) -
     logged_in = await logins.finish(
         Secret(state), None if code is None else Secret(code), cookie_of(request, LOGIN_COOKIE)
     )
-    observation_of(request).principal = logged_in.principal.name
+    observation_of(request).principal = logged_in.principal
     response = RedirectResponse(logged_in.return_to, 303, _NO_STORE)
     set_cookie(response, request, addresses, SESSION_COOKIE, logged_in.session, logins.session_lifetime)
     delete_cookie(response, request, addresses, LOGIN_COOKIE)

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from entrepot.http.bodies import read_body
 from entrepot.http.errors import BodyTooLarge, FieldsInvalid, PathUnknown, as_problem
 from entrepot.http.management import (
+    audit,
     bindings,
     explain,
     groups,
@@ -135,7 +136,7 @@ def _application(management: Management) -> FastAPI:
     refusals: dict[int | str, dict[str, Any]] = {"4XX": dict(_PROBLEM), "5XX": dict(_PROBLEM)}
     limits: dict[int | str, dict[str, Any]] = {str(status): dict(_LIMIT) for status in (408, 414, 431)}
     api = APIRouter(prefix=PREFIX, responses=refusals | limits)
-    nouns = (me, users, groups, robots, tokens, projects, roles, bindings, explain, keys, repositories)
+    nouns = (me, users, groups, robots, tokens, projects, roles, bindings, explain, keys, repositories, audit)
     for noun in nouns:
         api.include_router(noun.router)
     app.include_router(api)

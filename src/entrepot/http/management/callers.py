@@ -13,7 +13,6 @@ from entrepot.http.login import SESSION_COOKIE
 from entrepot.http.management.context import PREFIX, Management, management_of
 from entrepot.http.observation import observation_of
 from entrepot.http.proxies import address_of
-from entrepot.metadata import Actor
 from entrepot.oci import Unauthorized
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -29,9 +28,11 @@ async def acting(request: Request) -> Acting:
         caller, is_in_person = await _caller(management, request)
     except Unauthorized as refusal:
         raise with_headers(refusal, {"WWW-Authenticate": basic_challenge(management.addresses.service)}) from None
-    principal = caller.principal
-    observation.principal = principal.name
-    return Acting(caller, Actor(principal.kind.value, principal.id, principal.name), management.rules, is_in_person)
+    address = address_of(request)
+    management.trail.came(caller, "management", address)
+    caller = caller.came_from(address)
+    observation.principal = caller.principal
+    return Acting(caller, caller.principal.actor, management.rules, is_in_person)
 
 
 Who = Annotated[Acting, Depends(acting)]

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import Depends
 from starlette.requests import Request
 
-from entrepot.access import Authenticator, KeySet, Rules, StoredCredentials
+from entrepot.access import Authenticator, KeySet, Rules, StoredCredentials, Trail
 from entrepot.access.administration import Administration
 from entrepot.http.addresses import Addresses
 from entrepot.http.cursors import Cursors
@@ -28,6 +28,7 @@ class Management:
     cursors: Cursors
     keys: KeySet
     rules: Rules
+    trail: Trail
 
 
 def management_of(request: Request) -> Management:

@@ -42,6 +42,7 @@ class Robot(BaseModel):
     description: str
     created_at: datetime
     expires_at: datetime | None
+    last_login_at: datetime | None
 
 
 class RobotToMake(Given):
@@ -194,4 +195,5 @@ def _robot(account: ListedAccount) -> Robot:
         description=account.description,
         created_at=account.created_at,
         expires_at=account.expires_at,
+        last_login_at=account.last_login_at,
     )

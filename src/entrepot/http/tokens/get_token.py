@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrepot.access import Authenticator, IssueTokens, StoredCredentials, basic_challenge, parse_scopes
+from entrepot.access import Authenticator, IssueTokens, StoredCredentials, Trail, basic_challenge, parse_scopes
 from entrepot.http.certified import certified
 from entrepot.http.errors import with_headers
 from entrepot.http.observation import observation_of
@@ -28,6 +28,7 @@ class GetToken:
     credentials: StoredCredentials
     issue: IssueTokens
     service: str
+    trail: Trail
 
     async def __call__(self, request: Request) -> Response:
         """Answer with the token; what is asked for and not allowed is left out, as the specification wants it.
@@ -53,7 +54,8 @@ class GetToken:
             )
             if caller.granted is not None:
                 raise Unauthorized(reason="scheme")
-            observation_of(request).principal = caller.principal.name
+            observation_of(request).principal = caller.principal
+            self.trail.came(caller, "token", address_of(request))
             return get_answer(await self.issue(caller, scopes, offline_for=offline_for))
         except Unauthorized as refusal:
             raise with_headers(refusal, {"WWW-Authenticate": basic_challenge(self.service)}) from None

@@ -16,6 +16,7 @@ from entrepot.access import (
     IssueTokens,
     LoginUnavailable,
     StoredCredentials,
+    Trail,
     basic_challenge,
     parse_scopes,
 )
@@ -49,6 +50,7 @@ class PostToken:
     devices: DeviceLogins | None
     issue: IssueTokens
     service: str
+    trail: Trail
 
     async def __call__(self, request: Request) -> Response:
         """Answer with the token; raises whatever is wrong, to be answered in OAuth's form."""
@@ -69,8 +71,10 @@ class PostToken:
         if grant is None:
             raise GrantTypeUnsupported(grants=sorted(self._grants))
         scopes = parse_scopes(form.all("scope"))
+        observation_of(request).claimed = form.text("username") or ""
         caller = await grant(form, address_of(request))
-        observation_of(request).principal = caller.principal.name
+        observation_of(request).principal = caller.principal
+        self.trail.came(caller, grant_type.rpartition(":")[2], address_of(request))
         offline_for = form.text("client_id") or "" if form.text("access_type") == "offline" else None
         issued = await self.issue(caller, scopes, offline_for=None if grant_type == "refresh_token" else offline_for)
         fields = {"issued_token_type": _ACCESS_TOKEN} if grant_type == EXCHANGE_GRANT else {}

@@ -2,6 +2,7 @@
 
 import click
 
+from entrepot.cli.server.admin.audit import audit
 from entrepot.cli.server.admin.bindings import binding
 from entrepot.cli.server.admin.explain import explain
 from entrepot.cli.server.admin.groups import group
@@ -22,5 +23,5 @@ def admin() -> None:
     """
 
 
-for _command in (user, group, robot, token, project, role, binding, explain, repository):
+for _command in (user, group, robot, token, project, role, binding, explain, repository, audit):
     admin.add_command(_command)

@@ -52,8 +52,18 @@ def list_robots(*, output: str, **given: Any) -> None:
     if output == "json":
         print_json([_document(one) for one in robots])
         return
-    rows = [[one.name, one.project or "-", _state(one), instant(one.expires_at), one.description] for one in robots]
-    print_table(["name", "project", "state", "expires", "description"], rows)
+    rows = [
+        [
+            one.name,
+            one.project or "-",
+            _state(one),
+            instant(one.expires_at),
+            instant(one.last_login_at),
+            one.description,
+        ]
+        for one in robots
+    ]
+    print_table(["name", "project", "state", "expires", "last login", "description"], rows)
 
 
 @robot.command
@@ -217,4 +227,5 @@ def _document(account: ListedAccount) -> dict[str, object]:
         "description": account.description,
         "created_at": instant_json(account.created_at),
         "expires_at": instant_json(account.expires_at),
+        "last_login_at": instant_json(account.last_login_at),
     }

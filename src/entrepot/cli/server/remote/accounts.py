@@ -164,7 +164,9 @@ def _user(one: Mapping[str, Any]) -> ListedAccount:
 
 
 def _robot(one: Mapping[str, Any]) -> ListedAccount:
-    return _account(one, "robot", project=one["project"], expires_at=one["expires_at"])
+    return _account(
+        one, "robot", project=one["project"], expires_at=one["expires_at"], last_login_at=one["last_login_at"]
+    )
 
 
 def _account(one: Mapping[str, Any], kind: str, **more: Any) -> ListedAccount:

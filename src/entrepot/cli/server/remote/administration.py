@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from entrepot.cli.server.remote.accounts import RemoteGroups, RemoteRobots, RemoteTokens, RemoteUsers
 from entrepot.cli.server.remote.api import API, client_of
+from entrepot.cli.server.remote.audit import RemoteAudit
 from entrepot.cli.server.remote.login import Server
 from entrepot.cli.server.remote.repositories import RemoteRepositories
 from entrepot.cli.server.remote.rights import RemoteBindings, RemoteExplain, RemoteProjects, RemoteRoles
@@ -23,6 +24,7 @@ class RemoteAdministration:
     roles: RemoteRoles
     bindings: RemoteBindings
     explain: RemoteExplain
+    audit: RemoteAudit
     repositories: RemoteRepositories
 
 
@@ -40,5 +42,6 @@ async def opened_remote(server: Server) -> AsyncGenerator[RemoteAdministration]:
             RemoteRoles(api),
             RemoteBindings(api),
             RemoteExplain(api),
+            RemoteAudit(api),
             RemoteRepositories(api),
         )

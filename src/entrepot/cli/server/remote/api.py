@@ -77,15 +77,16 @@ class API:
             return answer.json() if answer.content else None
         raise _error_of(answer)
 
-    async def items(self, path: str, **query: Any) -> list[Any]:
-        """Everything in a list, page after page."""
+    async def items(self, path: str, at_most: int | None = None, /, **query: Any) -> list[Any]:
+        """Everything in a list, page after page, or its first ``at_most``."""
         found: list[Any] = []
         after: str | None = None
         while True:
-            page = await self.call("GET", path, limit=PAGE, after=after, **query)
+            limit = PAGE if at_most is None else min(PAGE, at_most - len(found))
+            page = await self.call("GET", path, limit=limit, after=after, **query)
             found += page["items"]
             after = page["next"]
-            if after is None:
+            if after is None or len(found) == at_most:
                 return found
 
     async def id_of(self, noun: str, which: Which) -> str:

@@ -159,7 +159,7 @@ def test_a_job_that_is_queued_already_is_taken(entrepot_jobs: Commands) -> None:
         (
             ("run", "what"),
             ExitCode.NOT_FOUND,
-            "there is no kind of job 'what'; there are: gc.collect, ",
+            "there is no kind of job 'what'; there are: audit.trim, ",
         ),
         (("run", "jobs.trim", "--parameters", "{"), ExitCode.USAGE, "--parameters: not JSON: "),
         (("run", "jobs.trim", "--parameters", "[]"), ExitCode.USAGE, "--parameters: wants a JSON object"),

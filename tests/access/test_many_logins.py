@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -14,17 +15,18 @@ from harness.registry import ADMIN, LiveRegistry, running_registry
 LOGINS = 200
 TOGETHER = 40
 PULLERS = 4
-ROUNDS_AT_MOST = 4
+ROUNDS_AT_MOST = 2
 SECONDS_AT_MOST = 120.0
 
-_LATE = re.compile(r"^entrepot_event_loop_late_total (\S+)$", re.MULTILINE)
+NOISE_AT_MOST = LOGINS / 10  # a call that blocks the loop would do so at every login
+
+_LATE = re.compile(r'^entrepot_event_loop_late_total\{cause="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 def test_logins_do_not_stop_pulls(tmp_path: Path) -> None:
-    """While 200 passwords are verified every pull succeeds, and the event loop is never late by 100 ms.
+    """While 200 passwords are verified every pull succeeds, and nothing keeps the event loop for 100 ms.
 
-    A host that has no time for the process makes the loop late, too: then it is tried again, and what blocks the loop
-    itself blocks it each time.
+    A host that has no time for the process makes the loop late, too, now and then: then it is tried again.
     """
     operations = f"127.0.0.1:{free_port()}"
     environment = {"ENTREPOT_OPS_LISTEN": operations}
@@ -33,14 +35,16 @@ def test_logins_do_not_stop_pulls(tmp_path: Path) -> None:
             repository = Repository(admin, "busy/image")
             repository.push_image()
             token = admin.get("/token", params={"scope": "repository:busy/image:pull"}).json()["token"]
-        late: list[float] = []
-        while len(late) < ROUNDS_AT_MOST and 0 not in late:
+        waiting: list[int] = []
+        while len(waiting) < ROUNDS_AT_MOST and 0 not in waiting:
             before = late_loops(operations)
             pulls = asyncio.run(logins_beside_pulls(registry, token))
             assert pulls[200] == sum(pulls.values()) > LOGINS
-            late.append(late_loops(operations) - before)
+            after = late_loops(operations)
+            assert after["busy"] == before["busy"]
+            waiting.append(after["waiting"] - before["waiting"])
 
-    assert 0 in late
+    assert min(waiting) < NOISE_AT_MOST
 
 
 async def logins_beside_pulls(registry: LiveRegistry, token: str) -> dict[int, int]:
@@ -76,8 +80,8 @@ async def logins_beside_pulls(registry: LiveRegistry, token: str) -> dict[int, i
     return answers
 
 
-def late_loops(operations: str) -> float:
-    """How often the registry's event loop was late."""
-    found = _LATE.search(httpx.get(f"http://{operations}/metrics").text)
-    assert found is not None
-    return float(found[1])
+def late_loops(operations: str) -> Counter[str]:
+    """How often the registry's event loop was late, by cause."""
+    text = httpx.get(f"http://{operations}/metrics").text
+    assert "entrepot_event_loop_late" in text
+    return Counter({cause: int(float(times)) for cause, times in _LATE.findall(text)})

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import Final
 
@@ -17,13 +18,15 @@ logger = logging.getLogger(__name__)
 async def watch_loop(metrics: Metrics) -> None:
     """Count each time that the loop comes back more than ``LATE`` after it should have, until cancelled.
 
-    A host that has no time for the process makes it late, too.
+    It was ``busy`` when its own thread computed for so long; else it was kept ``waiting``, by a call that blocks or by
+    a host that had no time for the process.
     """
     clock = asyncio.get_running_loop().time
     while True:
-        due = clock() + _EVERY.total_seconds()
+        due, computed = clock() + _EVERY.total_seconds(), time.thread_time()
         await asyncio.sleep(_EVERY.total_seconds())
         late = clock() - due
         if late > LATE.total_seconds():
-            metrics.loop_was_late()
-            logger.warning("the event loop was blocked, or the host had no time for it", extra={"late_s": late})
+            cause = "busy" if time.thread_time() - computed > LATE.total_seconds() else "waiting"
+            metrics.loop_was_late(cause)
+            logger.warning("the event loop was late", extra={"late_s": late, "cause": cause})

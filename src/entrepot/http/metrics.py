@@ -80,7 +80,8 @@ class Metrics:
         )
         self._late_loops = Counter(
             "entrepot_event_loop_late",
-            "Times that the event loop of a process came back more than 100 ms late.",
+            "Times that the event loop of a process came back more than 100 ms late: busy itself, or kept waiting.",
+            ("cause",),
             registry=registry,
         )
         self._store_errors = Counter(
@@ -133,9 +134,9 @@ class Metrics:
         if isinstance(error, StorageFull | Unavailable | ContentDamaged):
             self._store_errors.labels(type(error).__name__).inc()
 
-    def loop_was_late(self) -> None:
-        """Count that requests had to wait for the event loop."""
-        self._late_loops.inc()
+    def loop_was_late(self, cause: str) -> None:
+        """Count that requests had to wait for the event loop, which was ``busy`` or ``waiting``."""
+        self._late_loops.labels(cause).inc()
 
     def certificate_ends(self, listener: str, not_after: datetime) -> None:
         """Show when the certificate ends that a listener serves from now on."""

@@ -10,6 +10,7 @@ from entrepot.access.administration import (
     Bindings,
     Explain,
     Groups,
+    ImportUsers,
     Projects,
     Robots,
     Roles,
@@ -40,6 +41,7 @@ def administration_of(database: Database, passwords: Passwords, authorizer: Auth
         Roles(database),
         Bindings(database),
         Explain(database, authorizer),
+        ImportUsers(database),
     )
 
 

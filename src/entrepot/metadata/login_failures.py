@@ -39,12 +39,13 @@ def add_login_failure(tx: Transaction, key: bytes, window: timedelta) -> None:
     )
     offer = tx.dialect.insert(login_failures).values(key=key, failures=1, first_at=tx.now, last_at=tx.now)
     is_over = login_failures.c.last_at <= start
+    now = literal(tx.now, login_failures.c.first_at.type)
     tx.execute(
         offer.on_conflict_do_update(
             index_elements=["key"],
             set_={
                 "failures": case((is_over, 1), else_=login_failures.c.failures + 1),
-                "first_at": case((is_over, literal(tx.now, login_failures.c.first_at.type)), else_=login_failures.c.first_at),
+                "first_at": case((is_over, now), else_=login_failures.c.first_at),
                 "last_at": tx.now,
             },
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from entrepot.access.administration.bindings import Bindings
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
+from entrepot.access.administration.import_users import ImportUsers
 from entrepot.access.administration.projects import Projects
 from entrepot.access.administration.robots import Robots
 from entrepot.access.administration.roles import Roles
@@ -24,3 +25,4 @@ class Administration:
     roles: Roles
     bindings: Bindings
     explain: Explain
+    import_users: ImportUsers

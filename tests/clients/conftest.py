@@ -9,6 +9,7 @@ import pytest
 from clients.containerd import running_containerd
 from clients.engine import Docker, running_dockerd
 from clients.image import Layout, noise_layers, root_filesystem_layers, write_image, write_multi_platform_image
+from clients.logins import Logins, make_logins
 from clients.sandbox import Sandbox, running_sandbox
 from harness.registry import ADMIN, LiveRegistry, running_registry
 
@@ -57,6 +58,12 @@ def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[Live
     """A registry that lets nobody in without a password; each test has a repository of its own."""
     with running_registry(tmp_path_factory.mktemp("private"), "--anonymous", "none") as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def logins(private_registry: LiveRegistry, tmp_path_factory: pytest.TempPathFactory) -> Logins:
+    """Accounts of the private registry with a login of every kind."""
+    return make_logins(private_registry, tmp_path_factory.mktemp("logins"))
 
 
 @pytest.fixture

@@ -43,9 +43,11 @@ class Ctr:
         command = [find_program("ctr"), "--address", self.socket, *arguments]
         return run_program(command, expected_to_fail=expected_to_fail)
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
         """Remember what to send with each command; `ctr` has no login, so a pull shows whether it is right."""
-        self.credentials = f"{ADMIN}:{password or registry.admin_password}"
+        self.credentials = f"{name}:{password or registry.admin_password}"
         if expected_to_fail:
             return self("images", "pull", *self.options(), f"{registry.address}/any:1", expected_to_fail=True)
         return ""
@@ -56,13 +58,14 @@ class Ctr:
 
     def push(self, layout: Layout, reference: str) -> Image:
         """Push an image from a containerd that then forgets it."""
-        name = f"loaded/{layout.path.name}"
-        self("images", "import", "--no-unpack", "--all-platforms", "--base-name", name, layout.archive())
-        try:
-            self("images", "push", *self.options(), reference, f"{name}:latest")
-        finally:
-            self.forget(f"{name}:latest")
+        with self._loaded(layout) as image:
+            self("images", "push", *self.options(), reference, image)
         return Image(layout.digest, layout.config())
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused; without ``--debug`` it only says that."""
+        with self._loaded(layout) as image:
+            return self("--debug", "images", "push", *self.options(), reference, image, expected_to_fail=True)
 
     def pull(self, reference: str) -> Image:
         """Pull an image of which containerd has nothing, and compare each of its blobs with its digest."""
@@ -84,6 +87,16 @@ class Ctr:
     def forget(self, reference: str) -> None:
         """Remove an image and wait until its blobs are collected."""
         self("images", "rm", "--sync", reference)
+
+    @contextlib.contextmanager
+    def _loaded(self, layout: Layout) -> Generator[str, None, None]:
+        """Let containerd have an image, and give its name there."""
+        name = f"loaded/{layout.path.name}"
+        self("images", "import", "--no-unpack", "--all-platforms", "--base-name", name, layout.archive())
+        try:
+            yield f"{name}:latest"
+        finally:
+            self.forget(f"{name}:latest")
 
     def _digest_of(self, reference: str) -> str:
         """What an image's name leads to."""

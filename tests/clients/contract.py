@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from clients.image import Layout
+from clients.logins import LoginContract
 from clients.requests import BLOB, MANIFEST, UPLOADS, Watch
 from harness.protocol import digest_of
-from harness.registry import LiveRegistry
+from harness.registry import ADMIN, LiveRegistry
 
 # What clients say of a wrong password or none, each in its own words.
 REFUSED = re.compile(
@@ -31,12 +32,18 @@ class Image:
 class ImageClient(Protocol):
     """A client of one person; it keeps no image longer than a push or pull takes."""
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
         ...
 
     def push(self, layout: Layout, reference: str) -> Image:
         """Push an image and return what the client says about it."""
+        ...
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused, and return what the client says."""
         ...
 
     def pull(self, reference: str) -> Image:
@@ -44,8 +51,39 @@ class ImageClient(Protocol):
         ...
 
 
-class ImageClientContract:
+@dataclass(frozen=True)
+class ImageCarrier:
+    """A client of images with an image to bring."""
+
+    client: ImageClient
+    image: Layout
+
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in as the client does."""
+        return self.client.log_in(registry, password, name=name, expected_to_fail=expected_to_fail)
+
+    def bring(self, reference: str) -> Image:
+        """Push the image."""
+        return self.client.push(self.image, reference)
+
+    def bring_in_vain(self, reference: str) -> str:
+        """Push the image where that is refused."""
+        return self.client.push_in_vain(self.image, reference)
+
+    def fetch(self, reference: str) -> Image:
+        """Pull the image."""
+        return self.client.pull(reference)
+
+
+class ImageClientContract(LoginContract):
     """Log in, push, pull, by tag and by digest, with layers of many kinds."""
+
+    @pytest.fixture
+    def carrier(self, client: ImageClient, small_image: Layout) -> ImageCarrier:
+        """The client with a small image."""
+        return ImageCarrier(client, small_image)
 
     @pytest.fixture
     def repository(self) -> str:

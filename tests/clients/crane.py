@@ -32,16 +32,22 @@ class Crane:
         """What tells the command where its credentials are."""
         return {"DOCKER_CONFIG": str(self.config)}
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Keep the admin's password, or another one, and list the catalog: `crane auth login` itself asks nobody."""
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Keep the admin's password, or others, and list the catalog: `crane auth login` itself asks nobody."""
         stdin = password or registry.admin_password
-        self("auth", "login", registry.address, "--username", ADMIN, "--password-stdin", stdin=stdin)
+        self("auth", "login", registry.address, "--username", name, "--password-stdin", stdin=stdin)
         return self("catalog", registry.address, expected_to_fail=expected_to_fail)
 
     def push(self, layout: Layout, reference: str) -> Image:
         """Push an image as it is."""
         pushed = self("push", layout.path, reference)
         return Image(pushed.rpartition("@")[2], layout.config())
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused."""
+        return self("push", layout.path, reference, expected_to_fail=True)
 
     def pull(self, reference: str) -> Image:
         """Pull an image into a layout of its own."""

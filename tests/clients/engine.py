@@ -46,9 +46,11 @@ class Docker:
             "DOCKER_BUILDKIT": "0",
         }
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["login", "--username", ADMIN, "--password-stdin", registry.address]
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
+        arguments = ["login", "--username", name, "--password-stdin", registry.address]
         return self(*arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
 
     def load(self, layout: Layout) -> str:
@@ -64,6 +66,14 @@ class Docker:
             pushed = PUSHED.search(self("push", reference))
             assert pushed is not None
             return Image(pushed[1], self("image", "inspect", "--format", "{{.Id}}", reference).strip())
+        finally:
+            self.forget(reference)
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused."""
+        self("tag", self.load(layout), reference)
+        try:
+            return self("push", reference, expected_to_fail=True)
         finally:
             self.forget(reference)
 

@@ -25,7 +25,32 @@ class Helm:
             command, environment=environment, stdin=stdin, cwd=self.folder, expected_to_fail=expected_to_fail
         )
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["registry", "login", HTTP, "--username", ADMIN, "--password-stdin", registry.address]
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
+        arguments = ["registry", "login", HTTP, "--username", name, "--password-stdin", registry.address]
         return self(*arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
+
+    def bring(self, reference: str) -> bytes:
+        """Push a chart that is named and versioned as the reference is; returns its archive."""
+        return self._push(reference)[0]
+
+    def bring_in_vain(self, reference: str) -> str:
+        """Push such a chart where that is refused."""
+        return self._push(reference, expected_to_fail=True)[1]
+
+    def fetch(self, reference: str) -> bytes:
+        """Pull the chart; returns its archive."""
+        address, _, version = reference.rpartition(":")
+        (self.folder / "fetched").mkdir(exist_ok=True)
+        self("pull", HTTP, f"oci://{address}", "--version", version, "--destination", "fetched")
+        return (self.folder / "fetched" / f"{address.rpartition('/')[2]}-{version}.tgz").read_bytes()
+
+    def _push(self, reference: str, *, expected_to_fail: bool = False) -> tuple[bytes, str]:
+        address, _, version = reference.rpartition(":")
+        parent, _, chart = address.rpartition("/")
+        self("create", chart)
+        self("package", "--version", version, chart)
+        archive = self.folder / f"{chart}-{version}.tgz"
+        return archive.read_bytes(), self("push", HTTP, archive, f"oci://{parent}", expected_to_fail=expected_to_fail)

@@ -1,5 +1,6 @@
 """The oras command: artifacts, what refers to them, blobs and manifests alone."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,28 @@ class Oras:
             command, environment=environment, stdin=stdin, cwd=self.folder, expected_to_fail=expected_to_fail
         )
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["login", HTTP, "--username", ADMIN, "--password-stdin", registry.address]
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
+        arguments = ["login", HTTP, "--username", name, "--password-stdin", registry.address]
         return self(*arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
+
+    def bring(self, reference: str) -> str:
+        """Push a file; returns its text."""
+        text = secrets.token_hex(8)
+        self._push(text, reference)
+        return text
+
+    def bring_in_vain(self, reference: str) -> str:
+        """Push a file where that is refused."""
+        return self._push(secrets.token_hex(8), reference, expected_to_fail=True)
+
+    def fetch(self, reference: str) -> str:
+        """Pull the file; returns its text."""
+        self("pull", HTTP, "--output", "fetched", reference)
+        return (self.folder / "fetched" / "brought").read_text(encoding="utf-8")
+
+    def _push(self, text: str, reference: str, *, expected_to_fail: bool = False) -> str:
+        (self.folder / "brought").write_text(text, encoding="utf-8")
+        return self("push", HTTP, reference, "brought:text/plain", expected_to_fail=expected_to_fail)

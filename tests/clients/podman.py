@@ -31,9 +31,11 @@ class Podman:
         command = [find_program(self.program), *arguments]
         return self.sandbox.run(*command, environment=environment, stdin=stdin, expected_to_fail=expected_to_fail)
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["login", HTTP, "--username", ADMIN, "--password-stdin", registry.address]
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
+        arguments = ["login", HTTP, "--username", name, "--password-stdin", registry.address]
         return self(*arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
 
     def load(self, layout: Layout) -> str:
@@ -49,6 +51,14 @@ class Podman:
         finally:
             self.forget(image)
         return Image(digest_file.read_text(encoding="utf-8").strip(), f"sha256:{image}")
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused."""
+        image = self.load(layout)
+        try:
+            return self("push", HTTP, image, f"docker://{reference}", expected_to_fail=True)
+        finally:
+            self.forget(image)
 
     def pull(self, reference: str) -> Image:
         """Pull an image of which the storage has nothing."""

@@ -38,15 +38,21 @@ class Skopeo:
         """The command line of ``skopeo COMMAND ARGUMENTS``."""
         return [find_program("skopeo"), "--policy", self.policy, command, "--authfile", self.auth_file, *arguments]
 
-    def log_in(self, registry: LiveRegistry, password: str | None = None, *, expected_to_fail: bool = False) -> str:
-        """Log in as the admin, with the right password unless another is given."""
-        arguments = ["--tls-verify=false", "--username", ADMIN, "--password-stdin", registry.address]
+    def log_in(
+        self, registry: LiveRegistry, password: str | None = None, *, name: str = ADMIN, expected_to_fail: bool = False
+    ) -> str:
+        """Log in, as the admin with the right password unless others are given."""
+        arguments = ["--tls-verify=false", "--username", name, "--password-stdin", registry.address]
         return self("login", *arguments, stdin=password or registry.admin_password, expected_to_fail=expected_to_fail)
 
     def push(self, layout: Layout, reference: str) -> Image:
         """Push an image as it is."""
         self("copy", *PUSH, layout.reference(), f"docker://{reference}")
         return Image(layout.digest, layout.config())
+
+    def push_in_vain(self, layout: Layout, reference: str) -> str:
+        """Push an image where that is refused."""
+        return self("copy", *PUSH, layout.reference(), f"docker://{reference}", expected_to_fail=True)
 
     def pull(self, reference: str) -> Image:
         """Pull an image into a layout of its own."""

@@ -6,6 +6,7 @@ import pytest
 
 from clients.contract import REFUSED
 from clients.helm import HTTP, Helm
+from clients.logins import LoginContract
 from harness.registry import LiveRegistry
 
 
@@ -16,6 +17,15 @@ def helm(tmp_path: Path, private_registry: LiveRegistry) -> Helm:
     helm.log_in(private_registry)
     helm("create", "web")
     return helm
+
+
+class TestLogins(LoginContract):
+    """Every way to log in."""
+
+    @pytest.fixture
+    def carrier(self, tmp_path: Path) -> Helm:
+        """The helm command of someone who has not logged in anywhere."""
+        return Helm(tmp_path / "nobodys-helm")
 
 
 def package(helm: Helm, version: str) -> Path:

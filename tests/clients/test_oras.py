@@ -8,6 +8,7 @@ import pytest
 
 from clients.contract import REFUSED
 from clients.image import Layout
+from clients.logins import LoginContract
 from clients.oras import HTTP, Oras
 from clients.requests import SESSION, UPLOADS, Watch
 from harness.registry import LiveRegistry
@@ -26,6 +27,15 @@ def oras(tmp_path: Path, private_registry: LiveRegistry) -> Oras:
     (oras.folder / "data.txt").write_text("some data", encoding="utf-8")
     (oras.folder / "sbom.json").write_text("{}", encoding="utf-8")
     return oras
+
+
+class TestLogins(LoginContract):
+    """Every way to log in."""
+
+    @pytest.fixture
+    def carrier(self, tmp_path: Path) -> Oras:
+        """The oras command of someone who has not logged in anywhere."""
+        return Oras(tmp_path / "nobodys-oras")
 
 
 def push(oras: Oras, reference: str) -> str:

@@ -22,6 +22,7 @@ from entrepot.http.proxies import TrustedProxies
 from entrepot.http.server import serving
 from entrepot.oci.errors import (
     BlobReferenced,
+    Denied,
     ManifestBlobUnknown,
     MethodNotAllowed,
     RangeInvalid,
@@ -172,6 +173,18 @@ def test_missing_blobs_are_named_one_by_one(raising: Raising) -> None:
         ("MANIFEST_BLOB_UNKNOWN", {"digest": "sha256:a"}),
         ("MANIFEST_BLOB_UNKNOWN", {"digest": "sha256:b"}),
     ]
+
+
+def test_the_message_of_a_denial_names_the_right(raising: Raising) -> None:
+    """Clients that show no details show which right it takes; a denial for another reason has its own message alone."""
+    (entry,) = json.loads(raising.ask(Denied(scope="repository:a/b:pull,push")).body)["errors"]
+    assert entry == {
+        "code": "DENIED",
+        "message": "requested access to the resource is denied: it takes repository:a/b:pull,push",
+        "detail": {"scope": "repository:a/b:pull,push"},
+    }
+    (entry,) = json.loads(raising.ask(Denied(reason="inherited")).body)["errors"]
+    assert entry["message"] == Denied.message
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ from entrepot.access.errors import (
 )
 from entrepot.access.external_logins import ExternalLogins, RememberedLogins
 from entrepot.access.first_admin import ADMIN, FirstPasswordMissing, PasswordFileUnusable, ensure_admin
+from entrepot.access.htpasswd import (
+    HTPASSWD_BYTES_AT_MOST,
+    HTPASSWD_USERS_AT_MOST,
+    HashedUser,
+    RefusedLine,
+    parse_htpasswd,
+)
 from entrepot.access.issue_tokens import Issued, IssueTokens
 from entrepot.access.key_files import KeyFile
 from entrepot.access.key_set import KeySet
@@ -60,6 +67,8 @@ __all__ = [
     "CATALOG",
     "DEFAULT_PROJECT",
     "EVERY_REPOSITORY",
+    "HTPASSWD_BYTES_AT_MOST",
+    "HTPASSWD_USERS_AT_MOST",
     "METRICS",
     "SKEW_AT_MOST",
     "AccountNameTaken",
@@ -86,6 +95,7 @@ __all__ = [
     "FirstPasswordMissing",
     "Grant",
     "Ground",
+    "HashedUser",
     "IssueTokens",
     "Issued",
     "IssuedToken",
@@ -114,6 +124,7 @@ __all__ = [
     "ProjectHasContent",
     "Projects",
     "Refused",
+    "RefusedLine",
     "RememberedLogins",
     "RepositoryPattern",
     "Resource",
@@ -147,6 +158,7 @@ __all__ = [
     "limits_from_json",
     "limits_to_json",
     "literals",
+    "parse_htpasswd",
     "parse_scopes",
     "render_scopes",
     "seal",

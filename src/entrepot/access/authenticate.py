@@ -8,6 +8,7 @@ from entrepot.access.key_files import JSON_KEY, KeyFile
 from entrepot.access.passwords import Passwords
 from entrepot.access.port import Credentials, StoredUser, Throttle, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
+from entrepot.access.renew_hashes import RenewHashes
 from entrepot.access.secret import Secret
 from entrepot.access.tokens import TokenVerifier
 from entrepot.oci import Unauthorized
@@ -42,6 +43,7 @@ class Authenticator:
         self._credentials = credentials
         self._external = external
         self._throttle = throttle
+        self._renew = RenewHashes(users, passwords)
 
     async def authenticate(self, authorization: str | None, *, address: str = "", expired_too: bool = False) -> Caller:
         """The caller that the header's value stands for; without a header, the anonymous one.
@@ -117,6 +119,7 @@ class Authenticator:
             return await self._outside(name, user, password)
         if not await self._passwords.verify(name, user, password):
             raise Unauthorized(reason="credentials")
+        await self._renew(user, password)
         return _caller_of(user)
 
     async def _stored(self, name: str, password: Secret) -> Caller:

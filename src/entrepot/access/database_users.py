@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from entrepot.access.port import StoredUser
-from entrepot.metadata import Database, UserRow
+from entrepot.metadata import Database, UserRow, renew_password_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,12 @@ class DatabaseUsers:
         """The user called exactly ``name``."""
         row = await self.database.hot.find_user(name)
         return None if row is None else stored_user_of(row)
+
+    async def renew_hash(self, user: StoredUser, password_hash: str) -> None:
+        """Store another hash of the same password; what was made from that stays."""
+        if user.password_hash is not None:
+            before = user.password_hash
+            await self.database.write(lambda tx: renew_password_hash(tx, user.id, before, password_hash))
 
 
 def stored_user_of(row: UserRow) -> StoredUser:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from entrepot.access.bcrypt_hashes import BCRYPT_PASSWORD_BYTES, bcrypt_cost, bcrypt_matches, spend_bcrypt
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock, StoredUser
 from entrepot.access.secret import Secret
@@ -29,6 +31,7 @@ THREADS = 2  # each verification takes the memory of the parameters, 64 MiB by R
 WAITING_AT_MOST = 64  # at about 100 ms each and two at once, the last one waits for three seconds
 VERIFIED_FOR = timedelta(minutes=5)  # how long a verified password is not hashed again
 VERIFIED_AT_MOST = 4096  # entries of about 100 bytes
+ARGON2_LANE_KIBIBYTES = 8  # the least that it computes with (RFC 9106 section 3.1)
 
 _ALPHABET = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"  # without 0 O 1 l I
 _GENERATED_CHARACTERS = 24  # 139 bits with 56 characters to choose from
@@ -48,6 +51,9 @@ class Passwords:
     stored hash is part of it, so a new password ends it at once. Refusals are never remembered. The same credentials
     sent many times at once (a cluster that restarts) are verified once.
 
+    Hashes by bcrypt are believed, too, and are to be renewed. As long as there may be some, who does not exist costs
+    what the most expensive of them does that this process has met.
+
     Belongs to one event loop. ``close`` ends the threads.
     """
 
@@ -61,6 +67,7 @@ class Passwords:
         verified_at_most: int = VERIFIED_AT_MOST,
         clock: Clock = time.monotonic,
     ) -> None:
+        self._parameters = parameters
         self._hasher = PasswordHasher.from_parameters(parameters)
         self._executor = ThreadPoolExecutor(
             threads, thread_name_prefix="entrepot-passwords", initializer=_yield_to_others
@@ -74,6 +81,7 @@ class Passwords:
         self._running: dict[bytes, asyncio.Future[bool]] = {}
         self._clock = clock
         self._hash_of_nobody = _hash_of_nobody(parameters)
+        self._bcrypt_cost: int | None = None  # the highest that was met
 
     async def hash(self, password: Secret) -> str:
         """Argon2's encoded hash of a new password.
@@ -83,7 +91,7 @@ class Passwords:
         content = _encoded(password)
         if not content:
             raise RequestInvalid(reason="password", bytes_at_most=PASSWORD_BYTES_AT_MOST)
-        return await asyncio.wrap_future(self._submit(lambda: self._hash(content)))
+        return await asyncio.wrap_future(self._submit(lambda: _hash(self._hasher, content)))
 
     def remembers(self, name: str, user: StoredUser, password: Secret) -> bool:
         """Whether ``password`` was verified as that of ``user`` a short time ago, and is by what is stored now."""
@@ -110,12 +118,25 @@ class Passwords:
             if now < until:
                 return True
             self._verified.drop(key)
+        if stored is not None and (cost := bcrypt_cost(stored)) is not None:
+            self._bcrypt_cost = max(cost, self._bcrypt_cost or cost)
         running = self._running.get(key)
         if running is None:
             running = asyncio.wrap_future(self._submit(lambda: self._verify(stored, content)))
             self._running[key] = running
             running.add_done_callback(lambda done: self._finish(key, done))
         return await asyncio.shield(running)
+
+    def is_outdated(self, user: StoredUser, password: Secret) -> bool:
+        """Whether the password, which was verified, is to be hashed anew: by Argon2id, with the parameters of now.
+
+        Not one that bcrypt has cut off: what its hash does not cover may have been mistyped.
+        """
+        if user.password_hash is None:
+            return False
+        if bcrypt_cost(user.password_hash) is None:
+            return _is_argon2id(user.password_hash) and extract_parameters(user.password_hash) != self._parameters
+        return len(_encoded(password) or b"") <= BCRYPT_PASSWORD_BYTES
 
     def close(self) -> None:
         """End the threads after what they do now; what still waits is cancelled."""
@@ -151,22 +172,41 @@ class Passwords:
         with self._in_hand_lock:
             self._in_hand -= 1
 
-    def _hash(self, content: bytes) -> str:
-        try:
-            return self._hasher.hash(content)
-        except HashingError:
-            raise Unavailable(reason="password-hashing") from None
-
     def _verify(self, stored: str | None, content: bytes) -> bool:
-        """Compare in this thread; exactly one hash is computed on every way."""
+        """Compare in this thread; on every way that ends in a refusal the same is computed."""
+        cost = None if stored is None else bcrypt_cost(stored)
+        if stored is not None and cost is not None and bcrypt_matches(stored, content):
+            return True
         genuine = stored is not None and _is_argon2id(stored)
+        if self._matches(stored if stored is not None and genuine else self._hash_of_nobody, content):
+            return genuine
+        if stored is not None and genuine:
+            self._spend_argon2(extract_parameters(stored), content)
+        self._spend_bcrypt(cost, content)
+        return False
+
+    def _matches(self, stored: str, content: bytes) -> bool:
         try:
-            self._hasher.verify(stored if stored is not None and genuine else self._hash_of_nobody, content)
+            return self._hasher.verify(stored, content)
         except VerifyMismatchError:
             return False
         except VerificationError:
             raise Unavailable(reason="password-hashing") from None
-        return genuine
+
+    def _spend_argon2(self, spent: Parameters, content: bytes) -> None:
+        """Fill what a cheaper hash than ours has cost up to what ours costs; memory times passes is what counts."""
+        ours = self._parameters
+        rest = ours.memory_cost - spent.memory_cost * spent.time_cost // ours.time_cost
+        if rest >= ARGON2_LANE_KIBIBYTES * ours.parallelism:
+            _hash(PasswordHasher.from_parameters(replace(ours, memory_cost=rest)), content)
+
+    def _spend_bcrypt(self, cost: int | None, content: bytes) -> None:
+        """Compute with bcrypt until it makes as much as its highest cost, of which ``cost`` has been computed."""
+        highest = self._bcrypt_cost
+        if highest is None:
+            return
+        for rest in [highest] if cost is None else range(cost, highest):  # 2^c + 2^c + 2^(c+1) + … = 2^highest
+            spend_bcrypt(content, rest)
 
 
 def _yield_to_others() -> None:
@@ -182,6 +222,13 @@ def _encoded(password: Secret) -> bytes | None:
     except UnicodeEncodeError:
         return None
     return content if len(content) <= PASSWORD_BYTES_AT_MOST else None
+
+
+def _hash(hasher: PasswordHasher, content: bytes) -> str:
+    try:
+        return hasher.hash(content)
+    except HashingError:
+        raise Unavailable(reason="password-hashing") from None
 
 
 def _is_argon2id(stored: str) -> bool:

@@ -15,7 +15,7 @@ Clock: TypeAlias = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class StoredUser:
-    """A local user as stored; ``password_hash`` is Argon2's encoded form, None where no password is set."""
+    """A local user as stored; ``password_hash`` is Argon2's or bcrypt's encoded form, None without a password."""
 
     id: str
     name: str
@@ -29,6 +29,10 @@ class Users(Protocol):
 
     async def find_by_name(self, name: str) -> StoredUser | None:
         """The user called exactly ``name`` at this moment, disabled or not."""
+        ...
+
+    async def renew_hash(self, user: StoredUser, password_hash: str) -> None:
+        """Store another hash of the same password, unless the password was changed since ``user`` was read."""
         ...
 
 

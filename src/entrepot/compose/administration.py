@@ -11,6 +11,7 @@ from entrepot.access.administration import (
     Bindings,
     Explain,
     Groups,
+    ImportUsers,
     Projects,
     Robots,
     Roles,
@@ -42,6 +43,7 @@ def administration_of(database: Database, passwords: Passwords, authorizer: Auth
         Bindings(database),
         Explain(database, authorizer),
         Audit(database),
+        ImportUsers(database),
     )
 
 

@@ -287,12 +287,19 @@ def body_of(error: RegistryError) -> bytes:
     digests = error.detail.get("digests")
     if isinstance(error, ManifestBlobUnknown) and isinstance(digests, Sequence) and not isinstance(digests, str):
         details = [{"digest": digest} for digest in digests] or details
-    entries = [{"code": error.code, "message": error.message, "detail": _plain(detail)} for detail in details]
+    message = _message_of(error)
+    entries = [{"code": error.code, "message": message, "detail": _plain(detail)} for detail in details]
     content: dict[str, Detail] = {"errors": entries}
     if isinstance(error, SpeaksOAuth):
         # docker, containerd and podman read ``errors``, OAuth's own clients ``error``.
-        content = {"error": _oauth_of(error)[0], "error_description": error.message, **content}
+        content = {"error": _oauth_of(error)[0], "error_description": message, **content}
     return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def _message_of(error: RegistryError) -> str:
+    """The message of an error's class; with the right that is missing, for docker and podman show no details."""
+    scope = error.detail.get("scope")
+    return f"{error.message}: it takes {scope}" if isinstance(error, Denied) and scope else error.message
 
 
 def answer_of(error: RegistryError) -> Response:

@@ -279,6 +279,7 @@ from entrepot.metadata.users import (
     find_user_by_name,
     find_user_by_uid,
     has_users,
+    renew_password_hash,
     set_password_hash,
 )
 from entrepot.metadata.versions import move_access_version
@@ -524,6 +525,7 @@ __all__ = [
     "rename_account",
     "rename_repository",
     "renew_links_of",
+    "renew_password_hash",
     "replace_login_groups",
     "repositories_beneath",
     "repositories_having",

@@ -50,6 +50,12 @@ def set_password_hash(tx: Transaction, name: str, password_hash: str) -> None:
         revoke_logins(tx, account_id)
 
 
+def renew_password_hash(tx: Transaction, uid: str, before: str, password_hash: str) -> None:
+    """Store another hash of a user's password, if ``before`` is still the one that is stored; nothing ends by it."""
+    same = (accounts.c.uid == uid, accounts.c.password_hash == before)
+    tx.execute(update(accounts).where(*same).values(password_hash=password_hash))
+
+
 def has_users(tx: Transaction) -> bool:
     """Whether there is any user at all."""
     return tx.execute(select(accounts.c.id).limit(1)).one_or_none() is not None

@@ -1,9 +1,11 @@
 """The Authorization header, read strictly."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from dataclasses import replace
 
+import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
@@ -41,7 +43,8 @@ class InMemoryUsers:
     def __init__(self, *users: StoredUser) -> None:
         self.by_name = {user.name: user for user in users}
         self.asked: list[str] = []
-        self.reachable = True
+        self.reachable = self.writable = True
+        self.renewals = 0
 
     async def find_by_name(self, name: str) -> StoredUser | None:
         """Likewise."""
@@ -50,9 +53,13 @@ class InMemoryUsers:
             raise Unavailable(reason="database")
         return self.by_name.get(name)
 
-    async def find_by_id(self, id: str) -> StoredUser | None:  # ruff: ignore[builtin-argument-shadowing]  the port's
+    async def renew_hash(self, user: StoredUser, password_hash: str) -> None:
         """Likewise."""
-        return next((user for user in self.by_name.values() if user.id == id), None)
+        if not self.writable:
+            raise Unavailable(reason="database")
+        self.renewals += 1
+        if self.by_name.get(user.name) == user:
+            self.by_name[user.name] = replace(user, password_hash=password_hash)
 
 
 CI = Caller(Principal(PrincipalKind.ROBOT, "r1", "ci"), None, "some-uid")
@@ -302,3 +309,46 @@ async def test_refusals_show_no_credentials(authenticator: Authenticator) -> Non
         with pytest.raises(Unauthorized) as refusal:
             await authenticator.authenticate(authorization)
         assert "planted" not in f"{refusal.value} {refusal.value.detail} {refusal.value.__cause__}"
+
+
+def with_bcrypt(user: StoredUser, password: str) -> StoredUser:
+    """The user with a hash by bcrypt."""
+    return replace(user, password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode())
+
+
+async def test_a_hash_by_bcrypt_is_renewed_at_a_good_login(
+    users: InMemoryUsers, passwords: Passwords, authenticator: Authenticator
+) -> None:
+    """A wrong password changes nothing; the right one, many times at once, makes one hash by Argon2id of it."""
+    users.by_name["admin"] = old = with_bcrypt(ADMIN, "pass:word")
+    assert await reason_of(authenticator, basic("admin:wrong")) == "credentials"
+    assert users.by_name["admin"] is old
+
+    right = basic("admin:pass:word")
+    callers = await asyncio.gather(*(authenticator.authenticate(right) for _ in range(20)))
+
+    assert {caller.principal.id for caller in callers} == {"u1"}
+    renewed = users.by_name["admin"]
+    assert renewed.password_hash is not None
+    assert renewed.password_hash.startswith("$argon2id$")
+    assert not passwords.is_outdated(renewed, Secret("pass:word"))
+    assert users.renewals == 1
+    assert (await authenticator.authenticate(right)).principal.id == "u1"
+    assert users.renewals == 1
+
+
+async def test_a_login_counts_when_its_hash_cannot_be_renewed(
+    users: InMemoryUsers, authenticator: Authenticator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so, without the name or the password; the next login tries again."""
+    users.by_name["admin"] = with_bcrypt(ADMIN, "pass:word")
+    users.writable = False
+
+    assert (await authenticator.authenticate(basic("admin:pass:word"))).principal.id == "u1"
+
+    assert "could not be renewed" in caplog.text
+    assert "pass:word" not in caplog.text
+    users.writable = True
+    users.by_name["admin"] = with_bcrypt(ADMIN, "pass:word")
+    assert (await authenticator.authenticate(basic("admin:pass:word"))).principal.id == "u1"
+    assert users.renewals == 1

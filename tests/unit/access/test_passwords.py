@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import bcrypt
 import pytest
 from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.profiles import CHEAPEST, RFC_9106_LOW_MEMORY
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.access import Passwords, Secret, StoredUser
+from entrepot.access.bcrypt_hashes import spend_bcrypt
 from entrepot.access.passwords import PASSWORD_BYTES_AT_MOST
 from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
 
@@ -374,3 +376,126 @@ async def test_after_closing_nobody_is_verified() -> None:
     with pytest.raises(Unavailable):
         await made.verify("ann", ANN, RIGHT)
     assert made._in_hand == 0
+
+
+BCRYPT = replace(ANN, password_hash=bcrypt.hashpw(RIGHT.reveal().encode(), bcrypt.gensalt(5)).decode())
+
+
+@pytest.fixture
+def spent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The costs of bcrypt that are computed for nothing but their time, which they take."""
+    costs: list[int] = []
+
+    def spend(password: bytes, cost: int) -> None:
+        costs.append(cost)
+        spend_bcrypt(password, cost)
+
+    monkeypatch.setattr("entrepot.access.passwords.spend_bcrypt", spend)
+    return costs
+
+
+@pytest.mark.parametrize("version", ["$2a$", "$2b$", "$2y$"])
+async def test_a_hash_by_bcrypt_is_verified(passwords: Passwords, version: str) -> None:
+    """Whatever the program that made it calls its version: the right password is right, and others are not."""
+    assert BCRYPT.password_hash is not None
+    user = replace(BCRYPT, password_hash=BCRYPT.password_hash.replace("$2b$", version))
+
+    assert await passwords.verify("ann", user, RIGHT)
+    assert not await passwords.verify("ann", user, WRONG)
+    assert not await passwords.verify("ann", user, Secret(""))
+    assert not await passwords.verify("ann", user, Secret(RIGHT.reveal() + "\x00"))
+    assert not await passwords.verify("ann", replace(user, disabled=True), RIGHT)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$2b$13$" + "." * 53,
+        "$2b$31$" + "." * 53,
+        "$2b$03$" + "." * 53,
+        "$2x$05$" + "." * 53,
+        "$2b$05$" + "." * 52,
+        "$2b$05$" + "." * 54,
+        "$2b$05$" + "." * 52 + "\u00e4",
+    ],
+)
+async def test_what_bcrypt_could_not_bear_is_nobodys_hash(
+    passwords: Passwords, gauge: Gauge, spent: list[int], stored: str
+) -> None:
+    """A hash that costs too much, or is none, is never computed; it costs what an unknown user does."""
+    assert not await passwords.verify("ann", replace(ANN, password_hash=stored), RIGHT)
+    assert len(gauge.computed) == 1
+    assert spent == []
+
+
+async def test_refusals_cost_the_same_beside_bcrypt(passwords: Passwords, gauge: Gauge, spent: list[int]) -> None:
+    """When a hash by bcrypt was met, each refusal costs one by Argon2 and as much by bcrypt as the dearest one."""
+    dear = replace(ANN, password_hash=bcrypt.hashpw(b"dear", bcrypt.gensalt(7)).decode())
+
+    def refusal_of(user: StoredUser | None) -> Awaitable[bool]:
+        return passwords.verify("ann", user, WRONG)
+
+    assert not await refusal_of(None)
+    assert spent == []
+    assert not await refusal_of(dear)
+    assert spent == []
+    assert not await refusal_of(BCRYPT)
+    assert spent == [5, 6]  # beside its own of cost 5: as much as one of cost 7
+    for user in (None, ANN, replace(BCRYPT, disabled=True)):
+        spent.clear()
+        assert not await refusal_of(user)
+        assert spent == [7]
+    assert len(gauge.computed) == 6
+
+
+async def test_a_cheaper_argon2id_costs_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password for a hash that was made with less is filled up with as much memory times passes."""
+    ours = replace(CHEAPEST, time_cost=2, memory_cost=256)
+    filled: list[Parameters] = []
+
+    def fill(hasher: PasswordHasher, content: bytes) -> str:
+        filled.append(hasher._parameters)
+        return hasher.hash(content)
+
+    monkeypatch.setattr("entrepot.access.passwords._hash", fill)
+    made = Passwords(ours)
+    try:
+        cheaper = PasswordHasher.from_parameters(replace(ours, time_cost=1, memory_cost=64)).hash("another")
+        assert not await made.verify("ann", replace(ANN, password_hash=cheaper), WRONG)
+    finally:
+        made.close()
+    assert filled == [replace(ours, memory_cost=256 - 32)]
+
+
+async def test_bcrypt_cuts_long_passwords_off(passwords: Passwords) -> None:
+    """As the programs that made the hash did; such a password is not hashed anew, since its rest was not verified."""
+    long = "x" * 72
+    user = replace(ANN, password_hash=bcrypt.hashpw(long.encode(), bcrypt.gensalt(4)).decode())
+
+    assert await passwords.verify("ann", user, Secret(long + "whatever"))
+    assert not await passwords.verify("ann", user, Secret(long[1:] + "!"))
+    assert passwords.is_outdated(user, Secret(long))
+    assert not passwords.is_outdated(user, Secret(long + "whatever"))
+
+
+def test_which_hashes_are_outdated(passwords: Passwords) -> None:
+    """Those by bcrypt, and by Argon2id with other parameters; not ours, and not what is no hash at all."""
+    other = PasswordHasher.from_parameters(replace(CHEAPEST, time_cost=2)).hash("x")
+
+    assert passwords.is_outdated(BCRYPT, RIGHT)
+    assert passwords.is_outdated(replace(ANN, password_hash=other), RIGHT)
+    for stored in (ANN.password_hash, None, "", "correct horse"):
+        assert not passwords.is_outdated(replace(ANN, password_hash=stored), RIGHT)
+
+
+async def test_bcrypt_leaves_the_event_loop_alone(passwords: Passwords) -> None:
+    """While a hash of the highest cost is compared in another thread, the loop goes on turning."""
+    dear = replace(ANN, password_hash=bcrypt.hashpw(RIGHT.reveal().encode(), bcrypt.gensalt(12)).decode())
+    login = asyncio.create_task(passwords.verify("ann", dear, RIGHT))
+    turns = 0
+    while not login.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+
+    assert await login
+    assert turns > 10

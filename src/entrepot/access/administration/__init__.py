@@ -7,6 +7,7 @@ from entrepot.access.administration.authority import Acting, Authority, Operator
 from entrepot.access.administration.bindings import Bindings, BindingSubject, SubjectKind
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
+from entrepot.access.administration.import_users import REFUSALS, ImportedUser, ImportOutcome, ImportUsers
 from entrepot.access.administration.projects import MovePlan, Projects
 from entrepot.access.administration.robots import IssuedSecret, NewRobot, RobotChange, Robots
 from entrepot.access.administration.roles import Role, Roles
@@ -16,6 +17,7 @@ from entrepot.access.administration.which import ById, Which
 
 __all__ = [
     "PAGE",
+    "REFUSALS",
     "Acting",
     "Administration",
     "Audit",
@@ -25,6 +27,9 @@ __all__ = [
     "ById",
     "Explain",
     "Groups",
+    "ImportOutcome",
+    "ImportUsers",
+    "ImportedUser",
     "IssuedSecret",
     "MovePlan",
     "NewRobot",

@@ -6,6 +6,7 @@ from entrepot.access.administration.audit import Audit
 from entrepot.access.administration.bindings import Bindings
 from entrepot.access.administration.explain import Explain
 from entrepot.access.administration.groups import Groups
+from entrepot.access.administration.import_users import ImportUsers
 from entrepot.access.administration.projects import Projects
 from entrepot.access.administration.robots import Robots
 from entrepot.access.administration.roles import Roles
@@ -26,3 +27,4 @@ class Administration:
     bindings: Bindings
     explain: Explain
     audit: Audit
+    import_users: ImportUsers

@@ -6,6 +6,7 @@ import click
 
 from entrepot.access import ADMIN
 from entrepot.cli.output import OUTPUT, print_json, print_table
+from entrepot.cli.server.admin.import_htpasswd import import_htpasswd
 from entrepot.cli.server.admin.working import data_of, instant, instant_json, operator, password_of, run, which_registry
 from entrepot.metadata import ListedAccount
 
@@ -91,6 +92,9 @@ def delete(*, name: str, **given: Any) -> None:
     """Take a user away, with tokens, memberships and bindings."""
     run(given, lambda a: a.users.remove(operator(), name))
     click.echo(f"user {name} is deleted")
+
+
+user.add_command(import_htpasswd)
 
 
 def _state(account: ListedAccount) -> str:

@@ -1,6 +1,5 @@
 """What every client of images does with the registry. A client's tests subclass this and say what ``client`` is."""
 
-import re
 import secrets
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,15 +8,11 @@ import httpx
 import pytest
 
 from clients.image import Layout
-from clients.logins import LoginContract
+from clients.logins import REFUSED, LoginContract
 from clients.requests import BLOB, MANIFEST, UPLOADS, Watch
 from harness.protocol import digest_of
 from harness.registry import ADMIN, LiveRegistry
 
-# What clients say of a wrong password or none, each in its own words.
-REFUSED = re.compile(
-    r"unauthorized|denied|invalid username/password|no basic auth credentials|authentication required", re.IGNORECASE
-)
 ANY_MANIFEST = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 

@@ -5,7 +5,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 
@@ -14,6 +14,12 @@ from harness.administration import Administration
 from harness.registry import ADMIN, LiveRegistry
 
 WAYS = ("robot", "token", "key file")
+
+
+# What clients say of a wrong password or none, each in its own words.
+REFUSED = re.compile(
+    r"unauthorized|denied|invalid username/password|no basic auth credentials|authentication required", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,12 @@ class Login:
 
 @dataclass(frozen=True)
 class Logins:
-    """Who may push and pull below ``logins/`` by each way, and a robot that may only pull there."""
+    """Who may push and pull below ``logins/`` by each way, a robot that may only pull there, and who may do nothing."""
 
     writers: dict[str, Login]
     puller: Login
+    over: dict[str, Login]
+    """Logins that count no more, by what the registry says of them."""
 
 
 class Carrier(Protocol):
@@ -66,13 +74,25 @@ def make_logins(registry: LiveRegistry, folder: Path) -> Logins:
     admin.user(user, "a password that no client is given")
     admin("binding", "add", "--user", user, "--role", "writer", "--repositories", "logins/**")
     token = admin.json("token", "create", user, "--name", "laptop")["token"]
+    revoked = admin.json("token", "create", user, "--name", "lost")["token"]
+    admin("token", "revoke", admin.json("token", "list", user)[0]["id"])
+    disabled = Login(f"off-{number}", admin.robot(f"off-{number}", "writer", "logins/**"))
+    admin("robot", "disable", disabled.name)
+    over = {
+        "the credential was revoked": Login(user, revoked),
+        "the account is disabled": disabled,
+        "the key file has no valid username": Login("_json_key", json.dumps({**json.loads(key), "username": None})),
+    }
     writers = (Login(f"builder-{number}", json.loads(key)["secret"]), Login(user, token), Login("_json_key", key))
     puller = Login(f"node-{number}", admin.robot(f"node-{number}", "reader", "logins/**"))
-    return Logins(dict(zip(WAYS, writers, strict=True)), puller)
+    return Logins(dict(zip(WAYS, writers, strict=True)), puller, over)
 
 
 class LoginContract:
     """Log in by every way, then push and pull. A client's tests subclass this and say what ``carrier`` is."""
+
+    says_why: ClassVar[bool] = True
+    """Whether the client shows what the registry says of a login that it refuses."""
 
     @pytest.fixture
     def place(self) -> str:
@@ -113,3 +133,14 @@ class LoginContract:
         assert re.search(rf"denied.*repository:{place}:pull,push", said)
         assert watch.count("PUT", MANIFEST, 201) == 0
         assert carrier.fetch(reference) == brought
+
+    def test_a_login_that_counts_no_more_is_refused(
+        self, carrier: Carrier, logins: Logins, private_registry: LiveRegistry
+    ) -> None:
+        """A revoked token, a disabled robot, a damaged key file: refused, and the client shows why if it shows any."""
+        for why, login in logins.over.items():
+            said = carrier.log_in(private_registry, login.password, name=login.name, expected_to_fail=True)
+
+            assert REFUSED.search(said)
+            assert login.password not in said
+            assert not self.says_why or f"authentication required: {why}" in said

@@ -23,6 +23,8 @@ def buildah(sandbox: Sandbox, tmp_path: Path) -> Podman:
 class TestBuildah(ImageClientContract):
     """What every client of images does."""
 
+    says_why = False
+
     @pytest.fixture
     def client(self, buildah: Podman) -> Podman:
         """The command of someone who has not logged in anywhere."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from clients.contract import REFUSED, ImageClientContract
+from clients.contract import ImageClientContract
 from clients.crane import Crane
 from clients.image import Layout
+from clients.logins import REFUSED
 from harness.programs import run_program
 from harness.registry import LiveRegistry
 

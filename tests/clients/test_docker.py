@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients.contract import REFUSED, ImageClientContract
+from clients.contract import ImageClientContract
 from clients.engine import PUSHED, Docker
 from clients.image import Layout
+from clients.logins import REFUSED
 from harness.registry import ADMIN, LiveRegistry
 
 DOCKERFILE = """

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.contract import REFUSED
 from clients.helm import HTTP, Helm
-from clients.logins import LoginContract
+from clients.logins import REFUSED, LoginContract
 from harness.registry import LiveRegistry
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.contract import REFUSED
 from clients.image import Layout
-from clients.logins import LoginContract
+from clients.logins import REFUSED, LoginContract
 from clients.oras import HTTP, Oras
 from clients.requests import SESSION, UPLOADS, Watch
 from harness.registry import LiveRegistry

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from clients.containerd import Ctr
-from clients.contract import REFUSED
 from clients.engine import Docker
 from clients.image import Layout
+from clients.logins import REFUSED
 from clients.podman import Podman
 from clients.sandbox import TLS_NAME, Sandbox
 from harness.certificates import Certificates, make_certificates

@@ -5,8 +5,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients.contract import REFUSED, ImageClientContract
+from clients.contract import ImageClientContract
 from clients.image import INDEX, Layout
+from clients.logins import REFUSED
 from clients.podman import HTTP, Podman
 from clients.sandbox import Sandbox
 from harness.registry import LiveRegistry
@@ -23,6 +24,8 @@ def podman(sandbox: Sandbox, tmp_path: Path) -> Podman:
 
 class TestPodman(ImageClientContract):
     """What every client of images does."""
+
+    says_why = False
 
     @pytest.fixture
     def client(self, podman: Podman) -> Podman:

@@ -188,6 +188,25 @@ def test_the_message_of_a_denial_names_the_right(raising: Raising) -> None:
 
 
 @pytest.mark.parametrize(
+    ("detail", "why"),
+    [
+        ({"reason": "disabled"}, ": the account is disabled"),
+        ({"reason": "expired"}, ": the credential has expired"),
+        ({"reason": "revoked"}, ": the credential was revoked"),
+        ({"reason": "key-file", "field": "secret"}, ": the key file has no valid secret"),
+        ({"reason": "key-file", "field": "$"}, ": the key file has no valid JSON object"),
+        ({"reason": "credentials"}, ""),
+        ({"reason": "signature"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_message_of_a_401_says_what_can_be_mended(raising: Raising, detail: dict[str, str], why: str) -> None:
+    """Why a credential counts no more, or what a key file lacks; nothing else that somebody who guesses could use."""
+    (entry,) = json.loads(raising.ask(Unauthorized(**detail)).body)["errors"]
+    assert entry == {"code": "UNAUTHORIZED", "message": f"authentication required{why}", "detail": detail}
+
+
+@pytest.mark.parametrize(
     ("error", "status", "name", "value"),
     [
         (RangeInvalid(size=10), 416, "content-range", "bytes */10"),

@@ -183,6 +183,13 @@ RETRY_AFTER: Final[Mapping[int, int]] = {429: 5, 503: 5, 507: 60}
 A full store is emptied by people or by collection, so its clients wait longer.
 """
 
+_WHY_NOT: Final[Mapping[str, str]] = {
+    "disabled": "the account is disabled",
+    "expired": "the credential has expired",
+    "revoked": "the credential was revoked",
+}
+"""What the message of a 401 says of the reason, where whoever asks can do something about it."""
+
 _CLOSING: Final = frozenset({408, 414, 431})
 
 
@@ -297,9 +304,19 @@ def body_of(error: RegistryError) -> bytes:
 
 
 def _message_of(error: RegistryError) -> str:
-    """The message of an error's class; with the right that is missing, for docker and podman show no details."""
-    scope = error.detail.get("scope")
-    return f"{error.message}: it takes {scope}" if isinstance(error, Denied) and scope else error.message
+    """The message of an error's class, with what people have to know: docker and podman show them nothing else.
+
+    That is which right it takes, or why a credential counts no more, which only those are told who have it.
+    """
+    match error:
+        case Denied(detail={"scope": str(scope)}):
+            return f"{error.message}: it takes {scope}"
+        case Unauthorized(detail={"reason": "key-file", "field": str(field)}):
+            return f"{error.message}: the key file has no valid {'JSON object' if field == '$' else field}"
+        case Unauthorized(detail={"reason": str(reason)}) if reason in _WHY_NOT:
+            return f"{error.message}: {_WHY_NOT[reason]}"
+        case _:
+            return error.message
 
 
 def answer_of(error: RegistryError) -> Response:

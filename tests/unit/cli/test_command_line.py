@@ -15,7 +15,17 @@ from entrepot.cli.main import entrepot as command_line
 
 SECONDS_AT_MOST = 30
 SOURCE = Path(entrepot.__file__).parents[1]
-SERVER_PACKAGES = ("alembic", "argon2", "joserfc", "psycopg", "pydantic", "sqlalchemy", "starlette", "uvicorn")
+SERVER_PACKAGES = (
+    "alembic",
+    "argon2",
+    "bcrypt",
+    "joserfc",
+    "psycopg",
+    "pydantic",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+)
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

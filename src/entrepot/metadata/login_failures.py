@@ -44,7 +44,9 @@ def add_login_failure(tx: Transaction, key: bytes, window: timedelta) -> None:
             index_elements=["key"],
             set_={
                 "failures": case((is_over, 1), else_=login_failures.c.failures + 1),
-                "first_at": case((is_over, literal(tx.now, login_failures.c.first_at.type)), else_=login_failures.c.first_at),
+                "first_at": case(
+                    (is_over, literal(tx.now, login_failures.c.first_at.type)), else_=login_failures.c.first_at
+                ),
                 "last_at": tx.now,
             },
         )

@@ -50,7 +50,6 @@ from entrepot.access.rights import ADMINISTRATION, CATALOG, METRICS, Action, Gra
 from entrepot.access.roles import BUILT_IN_ROLES
 from entrepot.access.scopes import Scope, parse_scopes, render_scopes
 from entrepot.access.sealing import SealInvalid, is_sealed, seal, unseal
-from entrepot.access.secret import Secret
 from entrepot.access.signing_key import SigningKey, SigningKeyInvalid
 from entrepot.access.standing import DEFAULT_PROJECT, Binding, Places, Standing
 from entrepot.access.stored_credentials import LiveCredentials, StoredCredentials
@@ -58,6 +57,7 @@ from entrepot.access.throttle import DatabaseThrottle
 from entrepot.access.tokens import SKEW_AT_MOST, IssuedToken, TokenIssuer, TokenVerifier
 from entrepot.access.trail import Refused, Trail
 from entrepot.access.workload_logins import WorkloadLogins
+from entrepot.secrets import Secret
 
 __all__ = [
     "ADMIN",

@@ -9,9 +9,9 @@ from entrepot.access.passwords import Passwords
 from entrepot.access.port import Credentials, StoredUser, Throttle, Users
 from entrepot.access.principals import ANONYMOUS, Caller, Principal, PrincipalKind
 from entrepot.access.renew_hashes import RenewHashes
-from entrepot.access.secret import Secret
 from entrepot.access.tokens import TokenVerifier
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 AUTHORIZATION_CHARACTERS_AT_MOST = 32 * 1024
 USER_NAME_CHARACTERS_AT_MOST = 255

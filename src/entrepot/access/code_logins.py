@@ -12,9 +12,9 @@ from entrepot.access.login_states import LoginStates
 from entrepot.access.onboarding import Onboarding
 from entrepot.access.principals import Caller, Principal
 from entrepot.access.providers import AuthorizationRequest, OpenIdProvider
-from entrepot.access.secret import Secret
 from entrepot.access.stored_credentials import StoredCredentials
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 PATIENCE: Final = timedelta(minutes=10)  # how long somebody may take at the provider
 

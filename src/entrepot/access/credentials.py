@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
-from entrepot.access.secret import Secret
+from entrepot.secrets import Secret
 
 UID_CHARACTERS: Final = 16
 SECRET_CHARACTERS: Final = 32  # 190 bits

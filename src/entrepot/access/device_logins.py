@@ -8,7 +8,7 @@ from entrepot.access.login_states import LoginStates
 from entrepot.access.onboarding import Onboarding
 from entrepot.access.principals import Principal
 from entrepot.access.providers import DeviceAuthorization, DeviceState, OpenIdProvider
-from entrepot.access.secret import Secret
+from entrepot.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from entrepot.access.onboarding import Onboarding
 from entrepot.access.port import Clock
 from entrepot.access.principals import Principal
 from entrepot.access.providers import LdapDirectory, OpenIdProvider
-from entrepot.access.secret import Secret
 from entrepot.access.workload_logins import WorkloadLogins
+from entrepot.secrets import Secret
 
 REMEMBERED_FOR: Final = timedelta(minutes=5)  # as for passwords of the database
 REMEMBERED_AT_MOST: Final = 4096

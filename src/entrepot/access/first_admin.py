@@ -6,8 +6,8 @@ from pathlib import Path
 
 from entrepot.access.database_users import DatabaseUsers
 from entrepot.access.passwords import PASSWORD_BYTES_AT_MOST, Passwords, generate_password
-from entrepot.access.secret import Secret
 from entrepot.metadata import Database, add_user, has_users, set_password_hash
+from entrepot.secrets import Secret
 
 ADMIN = "admin"
 

@@ -8,9 +8,9 @@ from entrepot.access.authorize import Authorizer
 from entrepot.access.credentials import CredentialKind
 from entrepot.access.principals import Caller, PrincipalKind
 from entrepot.access.scopes import Scope
-from entrepot.access.secret import Secret
 from entrepot.access.stored_credentials import StoredCredentials
 from entrepot.access.tokens import IssuedToken, TokenIssuer
+from entrepot.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

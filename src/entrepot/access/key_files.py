@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from entrepot.access.secret import Secret
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 JSON_KEY: Final = "_json_key"
 """The user name that says that the password is a key file; that of Google's registries, which tools know."""

@@ -7,7 +7,6 @@ from typing import Final
 
 from entrepot.access.key_set import KeySet, TimedKey
 from entrepot.access.sealing import SealInvalid, is_sealed, seal, unseal
-from entrepot.access.secret import Secret
 from entrepot.access.signing_key import SigningKey
 from entrepot.metadata import (
     Database,
@@ -19,6 +18,7 @@ from entrepot.metadata import (
     lock_signing_keys,
     remove_signing_keys,
 )
+from entrepot.secrets import Secret
 
 OVERLAP: Final = timedelta(hours=1)
 """From when a key is published until it signs: longer than any process or reader of the key set remembers the last."""

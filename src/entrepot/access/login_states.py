@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
 from entrepot.access.key_set import KeySet
-from entrepot.access.secret import Secret
 from entrepot.metadata import Database, add_login_state, find_login_state, take_login_state
 from entrepot.oci import TooManyRequests
+from entrepot.secrets import Secret
 
 WAITING_AT_MOST: Final = 10_000  # logins that nobody has finished yet, of strangers too; some kilobytes each
 

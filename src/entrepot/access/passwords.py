@@ -22,8 +22,8 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from entrepot.access.bcrypt_hashes import BCRYPT_PASSWORD_BYTES, bcrypt_cost, bcrypt_matches, spend_bcrypt
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock, StoredUser
-from entrepot.access.secret import Secret
 from entrepot.oci import RequestInvalid, TooManyRequests, Unavailable
+from entrepot.secrets import Secret
 
 PASSWORD_BYTES_AT_MOST = 4096  # what is hashed is bounded; a key file given as the password fits
 NICENESS = 0  # of the threads that hash; a tenth of the share of a thread that serves

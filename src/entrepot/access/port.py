@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias
 
 from entrepot.access.credentials import CredentialKind
 from entrepot.access.principals import Caller, Principal
-from entrepot.access.secret import Secret
 from entrepot.access.standing import Places, Standing
+from entrepot.secrets import Secret
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since some epoch; the one of Unix where a token's times are meant."""

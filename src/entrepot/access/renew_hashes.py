@@ -4,8 +4,8 @@ import logging
 
 from entrepot.access.passwords import Passwords
 from entrepot.access.port import StoredUser, Users
-from entrepot.access.secret import Secret
 from entrepot.oci import RegistryError
+from entrepot.secrets import Secret
 
 logger = logging.getLogger(__name__)
 

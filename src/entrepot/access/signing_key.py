@@ -8,8 +8,8 @@ from joserfc.jwk import OKPKey
 from joserfc.util import urlsafe_b64decode
 from typing_extensions import override
 
-from entrepot.access.secret import Secret
 from entrepot.oci import Unavailable
+from entrepot.secrets import Secret
 
 _KEY_TYPE = "OKP"
 _CURVE = "Ed25519"

@@ -9,7 +9,6 @@ from entrepot.access.limits import limits_from_json
 from entrepot.access.lru import Recent
 from entrepot.access.port import Clock
 from entrepot.access.principals import Caller, Principal, PrincipalKind
-from entrepot.access.secret import Secret
 from entrepot.metadata import (
     AccountRow,
     CredentialRow,
@@ -23,6 +22,7 @@ from entrepot.metadata import (
     trim_credentials,
 )
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 NAME_CHARACTERS_AT_MOST = 64
 REMEMBERED_AT_MOST = 4096  # credentials whose state a process remembers; some hundred bytes each

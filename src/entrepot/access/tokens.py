@@ -19,8 +19,8 @@ from entrepot.access.port import Clock
 from entrepot.access.principals import Caller, Principal, PrincipalKind
 from entrepot.access.rights import Grant
 from entrepot.access.scopes import Scope, scope_of
-from entrepot.access.secret import Secret
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 LIFETIME = timedelta(minutes=5)
 SKEW_AT_MOST = timedelta(seconds=30)  # between the clocks of replicas

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from entrepot.access.principals import Principal
 from entrepot.access.providers import WorkloadIdentity, WorkloadIssuers, conditions_hold
-from entrepot.access.secret import Secret
 from entrepot.access.stored_credentials import check_account, principal_of
 from entrepot.metadata import AccountRow, Actor, Database, Transaction, list_trusts, record_audit
 from entrepot.oci import RequestInvalid, Unauthorized
+from entrepot.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

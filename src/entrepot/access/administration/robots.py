@@ -16,7 +16,6 @@ from entrepot.access.errors import NameTaken, NameUnknownHere
 from entrepot.access.patterns import RepositoryPattern
 from entrepot.access.providers import check_conditions
 from entrepot.access.rights import Action, Resource
-from entrepot.access.secret import Secret
 from entrepot.access.standing import DEFAULT_PROJECT
 from entrepot.metadata import (
     AccountRow,
@@ -45,6 +44,7 @@ from entrepot.metadata import (
     trusts_of,
 )
 from entrepot.oci import Denied
+from entrepot.secrets import Secret
 
 OVERLAP = timedelta(hours=24)
 """For how long the secret of before is good beside a new one, so that nothing breaks while it is handed out."""

@@ -7,7 +7,6 @@ from entrepot.access.administration.authority import Authority, require_admin
 from entrepot.access.administration.which import ById, Which, check_version
 from entrepot.access.errors import LastAdministrator, NameTaken
 from entrepot.access.passwords import Passwords
-from entrepot.access.secret import Secret
 from entrepot.metadata import (
     AccountRow,
     Database,
@@ -26,6 +25,7 @@ from entrepot.metadata import (
     set_password_hash,
 )
 from entrepot.oci import Denied
+from entrepot.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from entrepot.access.secret import Secret
+from entrepot.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

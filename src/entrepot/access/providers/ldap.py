@@ -20,8 +20,8 @@ from entrepot.access.providers.errors import IdentityRefused, ProviderUnavailabl
 from entrepot.access.providers.identity import GROUPS_AT_MOST, NAME_CHARACTERS_AT_MOST, ExternalIdentity
 from entrepot.access.providers.ldap_filters import DN, USERNAME, check_filter, filled, is_below, parsed_dn
 from entrepot.access.providers.ldap_session import LdapEntry, LdapServer, LdapSession
-from entrepot.access.secret import Secret
 from entrepot.oci import TooManyRequests
+from entrepot.secrets import Secret
 
 TIMEOUT: Final = timedelta(seconds=5)
 PASSWORD_BYTES_AT_MOST: Final = 1024

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from entrepot.access.port import Clock
 from entrepot.access.providers.errors import ProviderUnavailable
-from entrepot.access.secret import Secret
+from entrepot.secrets import Secret
 
 # What a bind is answered when the name or the password is not good, or its holder may not log in now.
 _NOT_LET_IN = frozenset(

@@ -22,8 +22,8 @@ from entrepot.access.providers.json_documents import JsonObject
 from entrepot.access.providers.key_sets import ProviderKeys
 from entrepot.access.providers.provider_client import TIMEOUT, Answer, ProviderClient
 from entrepot.access.providers.signed_tokens import SignedTokens, audiences_of, same, stated_issuer
-from entrepot.access.secret import Secret
 from entrepot.oci import Unauthorized
+from entrepot.secrets import Secret
 
 SCOPES: Final = ("openid", "profile")
 ID_TOKEN_CHARACTERS_AT_MOST: Final = 512 * 1024  # 1000 groups of 255 characters, encoded

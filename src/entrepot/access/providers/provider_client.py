@@ -20,7 +20,7 @@ from entrepot.access.port import Clock
 from entrepot.access.providers.circuit import Circuit
 from entrepot.access.providers.errors import ProviderUnavailable
 from entrepot.access.providers.json_documents import JsonObject, decode_json
-from entrepot.access.secret import Secret
+from entrepot.secrets import Secret
 
 ANSWER_BYTES_AT_MOST: Final = 1 << 20  # a set of 100 keys with certificates has some 300 KiB
 TIMEOUT: Final = timedelta(seconds=5)

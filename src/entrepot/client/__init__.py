@@ -1,0 +1,1 @@
+"""The client: images between registries, layouts and archives."""

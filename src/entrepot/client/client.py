@@ -1,0 +1,224 @@
+"""The client for programs: ``async with Client() as client: await client.copy(source, target)``."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Self
+
+from entrepot.client.copy import JOBS, Copied, Copy, CopyOptions, image_at
+from entrepot.client.credentials import Anonymous, CredentialSource, GivenCredentials
+from entrepot.client.errors import DigestMismatch, NotFound, RegistryRefused, TagExists, UnsupportedHere
+from entrepot.client.given_origins import GivenOrigins
+from entrepot.client.locations import Kind, Location, parse_source, parse_target
+from entrepot.client.origins import OriginSource
+from entrepot.client.platforms import WantedPlatform
+from entrepot.client.progress import Progress, silent
+from entrepot.client.references import ImageReference, parse_registry
+from entrepot.client.targets.archives import DockerArchiveWriter, OciArchive
+from entrepot.client.targets.docker_archive import DockerArchive
+from entrepot.client.targets.layout import Layout, ReadableLayout
+from entrepot.client.targets.port import Readable, Writable
+from entrepot.client.targets.registry import RegistryRepository, UploadSettings
+from entrepot.client.targets.registry.access import Access
+from entrepot.client.targets.registry.listings import list_repositories, list_tags
+from entrepot.client.targets.registry.manifests import delete_manifest, get_manifest, head_manifest
+from entrepot.client.targets.registry.saved_uploads import SavedUploads
+from entrepot.client.targets.tar_files import TarFiles
+from entrepot.client.transport import Patience, Transport
+from entrepot.oci import Descriptor, Digest, RepositoryName, Tag
+
+_CANNOT_DELETE: Final = frozenset({400, 404, 405, 501})
+
+
+class Client:
+    """Moves images between registries, layouts and archives, and looks after their names.
+
+    Every method raises the errors of ``entrepot.client.errors``. One client serves many calls at the same time; it
+    keeps connections and tokens until it is closed.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialSource | None = None,
+        origins: OriginSource | None = None,
+        *,
+        patience: Patience | None = None,
+        uploads: UploadSettings | None = None,
+        saved_uploads: SavedUploads | None = None,
+    ) -> None:
+        self._transport = Transport(credentials or GivenCredentials(Anonymous()), patience)
+        self._origins = origins or GivenOrigins()
+        self._uploads = uploads or UploadSettings()
+        self._saved = saved_uploads or SavedUploads()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far."""
+        return self._transport.requests
+
+    async def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        platform: str | None = None,
+        with_referrers: bool = True,
+        jobs: int = JOBS,
+        is_dry: bool = False,
+        no_clobber: bool = False,
+        progress: Progress = silent,
+    ) -> Copied:
+        """Copy an image with everything beneath it, and what refers to it, under the same digest.
+
+        ``source`` and ``target`` are references (``host/name:tag``), layouts (``oci:FOLDER:tag``), archives
+        (``oci-archive:FILE``, ``docker-archive:FILE``) or paths; a target of a registry or layout may have several
+        tags, ``host/name:1.4.2,1.4,1``, and without any gets the source's.
+        """
+        read_from, write_to = parse_source(source), parse_target(target)
+        options = CopyOptions(
+            platform=None if platform is None else WantedPlatform.parse(platform),
+            with_referrers=with_referrers,
+            jobs=jobs,
+            is_dry=is_dry,
+            no_clobber=no_clobber,
+        )
+        readable, writable = await self.readable(read_from), await self.writable(write_to)
+        tags = write_to.tags
+        if not tags and write_to.reference is None and isinstance(read_from.reference, Tag):
+            tags = (read_from.reference,)
+        if isinstance(write_to.reference, Digest):
+            found = await readable.resolve(read_from.reference)
+            if found.digest != write_to.reference and platform is None:
+                evidence = [f"{source} is {found.digest}"]
+                raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
+        return await Copy(readable, writable, options, progress).run(read_from.reference, tags)
+
+    async def resolve(self, source: str, *, platform: str | None = None) -> Descriptor:
+        """What a reference names: type, digest and size; with ``platform`` the image of an index."""
+        location = parse_source(source)
+        readable = await self.readable(location)
+        if platform is None:
+            return await readable.resolve(location.reference)
+        return await image_at(readable, location.reference, WantedPlatform.parse(platform))
+
+    async def manifest(self, source: str, *, platform: str | None = None) -> tuple[Descriptor, bytes]:
+        """A manifest, as it was pushed."""
+        location = parse_source(source)
+        readable = await self.readable(location)
+        if platform is None and location.kind is Kind.REGISTRY and location.reference is not None:
+            return await get_manifest(await self._access(location.image), location.reference)
+        descriptor = await self.resolve(source, platform=platform)
+        return descriptor, await readable.manifest(descriptor)
+
+    async def tags(self, repository: str) -> list[Tag]:
+        """All tags of a repository, as the registry orders them."""
+        access = await self._access(ImageReference.parse(repository))
+        return [tag async for tag in list_tags(access)]
+
+    async def repositories(self, registry: str) -> AsyncGenerator[RepositoryName, None]:
+        """The repositories of a registry, as far as it lists them."""
+        route = await self._origins.find(parse_registry(registry), "")
+        async with contextlib.aclosing(list_repositories(self._transport, route.origin)) as names:
+            async for name in names:
+                yield name
+
+    async def tag(self, image: str, tags: Sequence[Tag], *, may_move: bool = True) -> Descriptor:
+        """Give an image of a registry more tags; raises TagExists where ``may_move`` is False and one is elsewhere."""
+        reference = ImageReference.parse(image)
+        repository = await self._repository(reference)
+        descriptor, content = await get_manifest(repository.access, reference.reference)
+        if not may_move:
+            for tag in tags:
+                there = await repository.tagged(tag)
+                if there not in {None, descriptor.digest}:
+                    evidence = [f"it names {there}", f"wanted {descriptor.digest}"]
+                    raise TagExists(f"{reference.place}:{tag}", evidence=evidence)
+        await repository.put_manifest(descriptor, content, tags)
+        return descriptor
+
+    async def untag(self, image: str) -> None:
+        """Remove a tag and nothing else; raises UnsupportedHere where a registry cannot, NotFound for no such tag."""
+        reference = ImageReference.parse(image)
+        access = await self._access(reference)
+        tag = reference.reference
+        await head_manifest(access, tag)
+        try:
+            await delete_manifest(access, tag)
+        except (RegistryRefused, NotFound) as error:
+            if error.detail.get("status") not in _CANNOT_DELETE:
+                raise
+            raise UnsupportedHere(
+                str(reference), reason="untag", cause="the registry deletes no tags", evidence=error.evidence
+            ) from error
+
+    async def delete(self, image: str, *, with_other_tags: bool = False) -> Digest:
+        """Delete a manifest with its tag; raises TagExists, naming them, while other tags name the same manifest."""
+        reference = ImageReference.parse(image)
+        access = await self._access(reference)
+        descriptor = await head_manifest(access, reference.reference)
+        if not with_other_tags:
+            others = await self._other_tags(access, descriptor.digest, reference.tag)
+            if others:
+                names = ", ".join(tag.text for tag in others)
+                raise TagExists(
+                    str(reference),
+                    reason="shared",
+                    cause=f"other tags name the same image: {names}",
+                    next_command=f"entrepot untag {reference}, or --force to delete all of them",
+                )
+        await delete_manifest(access, descriptor.digest)
+        return descriptor.digest
+
+    async def blob_reader(self, image: str, digest: Digest, size: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of a blob as they come; compare their digest with the one that you asked for."""
+        repository = await self._repository(ImageReference.parse(image))
+        blob = repository.blob(Descriptor("application/octet-stream", digest, size))
+        async with contextlib.aclosing(blob.chunks()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def readable(self, location: Location) -> Readable:
+        """A place to read from."""
+        if location.kind is Kind.REGISTRY:
+            return await self._repository(location.image)
+        assert location.path is not None
+        if location.kind is Kind.LAYOUT:
+            return Layout(location.path, location.text)
+        if location.kind is Kind.OCI_ARCHIVE:
+            return ReadableLayout(TarFiles(location.path, location.text), location.text)
+        return DockerArchive(location.path, location.text)
+
+    async def writable(self, location: Location) -> Writable:
+        """A place to write to."""
+        if location.kind is Kind.REGISTRY:
+            return await self._repository(location.image)
+        assert location.path is not None
+        if location.kind is Kind.LAYOUT:
+            return Layout(location.path, location.text)
+        if location.kind is Kind.OCI_ARCHIVE:
+            return OciArchive(location.path, location.text)
+        return DockerArchiveWriter(location.path, location.text, location.names)
+
+    async def _other_tags(self, access: Access, digest: Digest, own: Tag | None) -> list[Tag]:
+        """The tags that name a manifest, but for its own."""
+        repository = RegistryRepository(self._transport, access.route, access.place)
+        tags = [tag async for tag in list_tags(access) if tag != own]
+        return [tag for tag in tags if await repository.tagged(tag) == digest]
+
+    async def _repository(self, image: ImageReference | None) -> RegistryRepository:
+        access = await self._access(image)
+        return RegistryRepository(self._transport, access.route, access.place, self._uploads, self._saved)
+
+    async def _access(self, image: ImageReference | None) -> Access:
+        assert image is not None
+        route = await self._origins.find(image.registry, image.repository.text)
+        return Access(self._transport, route, image.place)

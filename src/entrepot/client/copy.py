@@ -1,0 +1,244 @@
+"""Copying an image from one place to another: blobs first, then manifests, children before what names them."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from entrepot.client.errors import ClientError, ContentInvalid, DigestMismatch, LyingRegistry, TagExists
+from entrepot.client.platforms import WantedPlatform, check_config, choose
+from entrepot.client.progress import Event, Progress, Stage, silent
+from entrepot.client.targets.port import Readable, Writable
+from entrepot.client.targets.receiving import first_of
+from entrepot.oci import Descriptor, Digest, Manifest, Reference, RegistryError, Tag, parse_manifest
+
+T = TypeVar("T")
+
+JOBS: Final = 4
+DEPTH_AT_MOST: Final = 8
+MANIFESTS_AT_MOST: Final = 10_000
+CONFIG_BYTES_AT_MOST: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOptions:
+    """What a copy takes along, and what it leaves alone."""
+
+    platform: WantedPlatform | None = None
+    """One image of an index instead of the whole index."""
+    with_referrers: bool = True
+    """Whether signatures, attestations and other referrers come along."""
+    jobs: int = JOBS
+    """Blobs that are moved at the same time."""
+    is_dry: bool = False
+    """Whether to say only what would be done."""
+    no_clobber: bool = False
+    """Whether tags that exist stay where they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy did, or would do."""
+
+    descriptor: Descriptor
+    """The image; its digest is the source's."""
+    tags: tuple[Tag, ...]
+    manifests: tuple[Descriptor, ...]
+    """The manifests that the target lacked, in the order in which they were stored."""
+    blobs: tuple[Descriptor, ...]
+    """The blobs that these name."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Everything that the target lacks."""
+
+    manifests: dict[Digest, tuple[Descriptor, bytes]] = field(default_factory=dict)
+    """Children before parents."""
+    blobs: dict[Digest, Descriptor] = field(default_factory=dict)
+    seen: dict[Digest, Descriptor] = field(default_factory=dict)
+    """All manifests of the image, also those that the target has."""
+
+
+class Copy:
+    """One copy between two places."""
+
+    def __init__(
+        self,
+        source: Readable,
+        target: Writable,
+        options: CopyOptions = CopyOptions(),
+        progress: Progress = silent,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._options = options
+        self._progress = progress
+        self._moving = asyncio.Semaphore(options.jobs)
+        self._stored: dict[Digest, Descriptor] = {}
+        self._moved: dict[Digest, Descriptor] = {}
+
+    async def run(self, reference: Reference | None, tags: Sequence[Tag] = ()) -> Copied:
+        """Copy what ``reference`` names, and give it these tags.
+
+        What the target has already is not sent. Raises the client's errors; what was moved until then stays there and
+        is not moved again the next time.
+        """
+        root = await image_at(self._source, reference, self._options.platform)
+        wanted = await self._tags_to_set(root, tags)
+        plan = await self._planned([root])
+        if not self._options.is_dry:
+            await self._carried_out(plan, root, wanted)
+        self._stored |= {descriptor.digest: descriptor for descriptor, _ in plan.manifests.values()}
+        self._moved |= plan.blobs
+        if self._options.with_referrers:
+            await self._referrers(list(plan.seen.values()))
+        if not self._options.is_dry:
+            await self._target.finish()
+        return Copied(root, tuple(tags), tuple(self._stored.values()), tuple(self._moved.values()))
+
+    async def _tags_to_set(self, root: Descriptor, tags: Sequence[Tag]) -> list[Tag]:
+        """The tags that do not name the image yet; raises TagExists where none may be moved."""
+        there = await _all(self._target.tagged(tag) for tag in tags)
+        wanted = [tag for tag, digest in zip(tags, there, strict=True) if digest != root.digest]
+        if self._options.no_clobber:
+            for tag, digest in zip(tags, there, strict=True):
+                if digest not in {None, root.digest}:
+                    evidence = [f"it names {digest}", f"wanted {root.digest}"]
+                    raise TagExists(f"{self._target.name}:{tag}", evidence=evidence)
+        return wanted
+
+    async def _planned(self, roots: Iterable[Descriptor]) -> _Plan:
+        plan = _Plan()
+        for root in roots:
+            await self._plan(root, plan, 0)
+        return plan
+
+    async def _plan(self, descriptor: Descriptor, plan: _Plan, depth: int) -> None:
+        """Add what the target lacks of a manifest and all beneath it."""
+        if descriptor.digest in plan.seen:
+            return
+        plan.seen[descriptor.digest] = descriptor
+        if depth > DEPTH_AT_MOST or len(plan.seen) > MANIFESTS_AT_MOST:
+            raise ContentInvalid(self._source.name, reason="too-deep", cause="indexes are nested without end")
+        if descriptor.digest in self._stored or await self._target.has_manifest(descriptor):
+            if self._options.with_referrers:
+                await self._see_children(descriptor, plan)
+            return
+        content = await self._source.manifest(descriptor)
+        manifest = parsed_manifest(self._source, descriptor, content)
+        await _all(self._plan(child, plan, depth + 1) for child in manifest.child_references())
+        for blob in manifest.blob_references():
+            if blob.required:
+                plan.blobs[blob.descriptor.digest] = blob.descriptor
+        plan.manifests[descriptor.digest] = (descriptor, content)
+
+    async def _see_children(self, descriptor: Descriptor, plan: _Plan) -> None:
+        """Children of an index that the target has may have referrers that it lacks."""
+        if "index" not in descriptor.media_type and "list" not in descriptor.media_type:
+            return
+        manifest = parsed_manifest(self._source, descriptor, await self._source.manifest(descriptor))
+        for child in manifest.child_references():
+            plan.seen.setdefault(child.digest, child)
+
+    async def _carried_out(self, plan: _Plan, root: Descriptor | None, tags: Sequence[Tag]) -> None:
+        """Move blobs, the largest first, then store manifests in order, the root with its tags last."""
+        largest_first = sorted(plan.blobs.values(), key=lambda blob: -blob.size)
+        await _all(self._move(blob) for blob in largest_first if blob.digest not in self._moved)
+        for descriptor, content in plan.manifests.values():
+            if root is None or descriptor.digest != root.digest:
+                await self._store(descriptor, content, ())
+        if root is not None and (tags or root.digest in plan.manifests):
+            _, content = plan.manifests.get(root.digest) or (root, await self._source.manifest(root))
+            await self._store(root, content, tags)
+
+    async def _move(self, blob: Descriptor) -> None:
+        async with self._moving:
+            await self._target.put_blob(self._source.blob(blob), self._progress)
+
+    async def _store(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
+        await self._target.put_manifest(descriptor, content, tags)
+        self._progress(Event(Stage.DONE, descriptor, descriptor.size))
+
+    async def _referrers(self, subjects: list[Descriptor]) -> None:
+        """Copy what refers to the image, and what refers to that."""
+        seen = {subject.digest for subject in subjects}
+        for _ in range(DEPTH_AT_MOST):
+            found = await _all(self._referrers_of(subject) for subject in subjects)
+            subjects = []
+            for tag, descriptor in (entry for entries in found for entry in entries):
+                if descriptor.digest in seen and tag is None:
+                    continue
+                if descriptor.digest not in seen:
+                    seen.add(descriptor.digest)
+                    subjects.append(descriptor)
+                await self._referrer(tag, descriptor)
+            if not subjects:
+                return
+
+    async def _referrers_of(self, subject: Descriptor) -> list[tuple[Tag | None, Descriptor]]:
+        async with self._moving:
+            referrers = await self._source.referrers(subject.digest)
+            tagged = await self._source.digest_tags(subject.digest)
+        return [(None, referrer) for referrer in referrers] + [(tag, descriptor) for tag, descriptor in tagged]
+
+    async def _referrer(self, tag: Tag | None, descriptor: Descriptor) -> None:
+        plan = await self._planned([descriptor])
+        tags = [] if tag is None else await self._tags_to_set(descriptor, [tag])
+        if not self._options.is_dry:
+            await self._carried_out(plan, descriptor, tags)
+        self._stored |= {stored.digest: stored for stored, _ in plan.manifests.values()}
+        self._moved |= plan.blobs
+
+
+async def image_at(source: Readable, reference: Reference | None, wanted: WantedPlatform | None) -> Descriptor:
+    """What a reference names, or its image for a platform; raises NotFound, PlatformNotFound."""
+    root = await source.resolve(reference)
+    if wanted is None:
+        return root
+    subject = source.name if reference is None else f"{source.name}:{reference}"
+    manifest = parsed_manifest(source, root, await source.manifest(root))
+    if manifest.is_index:
+        return choose(manifest, wanted, subject)
+    if manifest.config is not None:
+        check_config(await read_config(source, manifest.config), wanted, subject)
+    return root
+
+
+async def read_config(source: Readable, descriptor: Descriptor) -> bytes:
+    """The config of an image, checked; raises ContentInvalid for one of over 4 MiB."""
+    if descriptor.size > CONFIG_BYTES_AT_MOST:
+        raise ContentInvalid(source.name, reason="config", cause="the config is too large to be one")
+    content = b"".join([chunk async for chunk in source.blob(descriptor).chunks()])
+    found = Digest.of(content, descriptor.digest.algorithm)
+    if found != descriptor.digest:
+        evidence = [f"wanted {descriptor.digest}", f"got {found}"]
+        raise DigestMismatch(f"{source.name}@{descriptor.digest}", evidence=evidence)
+    return content
+
+
+def parsed_manifest(source: Readable, descriptor: Descriptor, content: bytes) -> Manifest:
+    """A manifest of the size that was told; raises LyingRegistry, ContentInvalid."""
+    subject = f"{source.name}@{descriptor.digest}"
+    if len(content) != descriptor.size:
+        evidence = [f"{len(content)} bytes, {descriptor.size} were told"]
+        raise LyingRegistry(subject, reason="size", evidence=evidence)
+    try:
+        return parse_manifest(content, descriptor.media_type)
+    except RegistryError as error:
+        evidence = [f"{name}: {value}" for name, value in error.detail.items()]
+        raise ContentInvalid(subject, reason="manifest", cause=error.message, evidence=evidence) from error
+
+
+async def _all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """What all of them give, in order; the first failure ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_awaited(awaitable)) for awaitable in awaitables]
+    except* (ClientError, OSError) as failures:
+        raise first_of(failures) from None
+    return [task.result() for task in tasks]
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable

@@ -1,0 +1,157 @@
+"""Where an image is, as commands and programs write it: a reference, a folder, an archive."""
+
+import tarfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from entrepot.client.errors import NotFound, ReferenceInvalid
+from entrepot.client.files import file_errors
+from entrepot.client.references import ImageReference
+from entrepot.oci import Digest, DigestInvalid, Reference, Tag, TagInvalid
+
+
+class Kind(StrEnum):
+    """What a location is; the values stand in front of it."""
+
+    REGISTRY = "docker"
+    LAYOUT = "oci"
+    OCI_ARCHIVE = "oci-archive"
+    DOCKER_ARCHIVE = "docker-archive"
+
+
+_PREFIXES: Final = {
+    "docker://": Kind.REGISTRY,
+    "ocidir://": Kind.LAYOUT,
+    "oci-archive:": Kind.OCI_ARCHIVE,
+    "docker-archive:": Kind.DOCKER_ARCHIVE,
+    "oci:": Kind.LAYOUT,
+}
+_TAGS_AT_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place and what in it."""
+
+    kind: Kind
+    text: str
+    """The place as it was written, without tag or digest."""
+    image: ImageReference | None = None
+    """Of a registry only."""
+    path: Path | None = None
+    """Of all others."""
+    reference: Reference | None = None
+    """The tag or digest that was written; None for none."""
+    tags: tuple[Tag, ...] = ()
+    """The tags of a target: ``name:1.4.2,1.4,1``."""
+    names: tuple[ImageReference, ...] = ()
+    """The whole names of a docker archive's image."""
+
+
+def parse_source(text: str) -> Location:
+    """Where to read from; a path is looked at for what it is. Raises ReferenceInvalid, NotFound."""
+    kind, rest = _prefixed(text)
+    if kind is Kind.REGISTRY:
+        image = ImageReference.parse(rest)
+        return Location(kind, image.place, image=image, reference=image.reference)
+    if kind is None:
+        path = Path(text)
+        if not (_is_path(text) or path.exists()):
+            image = ImageReference.parse(text)
+            return Location(Kind.REGISTRY, image.place, image=image, reference=image.reference)
+        path, reference = _path_and_reference(text, text)
+        kind = _sniffed(path)
+        return Location(kind, f"{kind}:{path}", path=path, reference=reference)
+    path, reference = _path_and_reference(rest, text)
+    return Location(kind, f"{kind}:{path}", path=path, reference=reference)
+
+
+def parse_target(text: str) -> Location:
+    """Where to write to, with any number of tags; a path that ends in .tar is an archive. Raises ReferenceInvalid."""
+    kind, rest = _prefixed(text)
+    if kind is None:
+        kind = Kind.REGISTRY
+        if _is_path(text):
+            kind = Kind.OCI_ARCHIVE if text.endswith(".tar") else Kind.LAYOUT
+    if kind is Kind.REGISTRY:
+        first, *more = rest.split(",")
+        image = ImageReference.parse(first)
+        tags = ((image.tag,) if image.tag else ()) + tuple(_tag(tag, text) for tag in more)
+        _check_tags(tags, text)
+        return Location(kind, image.place, image=image, reference=image.digest, tags=tags)
+    if kind is Kind.DOCKER_ARCHIVE:
+        place, colon, name = rest.partition(":")
+        names = (ImageReference.parse(name),) if colon else ()
+        tags = tuple(one.tag for one in names if one.tag is not None)
+        return Location(kind, f"{kind}:{place}", path=Path(place), tags=tags, names=names)
+    place, _, names_text = _split_last(rest)
+    tags = tuple(_tag(tag, text) for tag in names_text.split(",")) if names_text else ()
+    _check_tags(tags, text)
+    return Location(kind, f"{kind}:{place}", path=Path(place), tags=tags)
+
+
+def _prefixed(text: str) -> tuple[Kind | None, str]:
+    for prefix, kind in _PREFIXES.items():
+        if text.startswith(prefix):
+            return kind, text.removeprefix(prefix)
+    return None, text
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("/", "./", "../", "~/")) or text in {".", ".."}
+
+
+def _path_and_reference(rest: str, text: str) -> tuple[Path, Reference | None]:
+    """A path, and a tag or digest behind it; a path that exists as a whole has none."""
+    if Path(rest).exists():
+        return Path(rest), None
+    place, at, digest = rest.rpartition("@")
+    if at:
+        try:
+            return Path(place), Digest.parse(digest)
+        except DigestInvalid:
+            raise ReferenceInvalid(text, reason="digest", cause=f"{digest[:100]!r} is no digest") from None
+    place, colon, tag = _split_last(rest)
+    # Names of images in archives may be whole references; what counts is their tag.
+    return Path(place), _tag(tag.rpartition(":")[2], text) if colon else None
+
+
+def _split_last(rest: str) -> tuple[str, str, str]:
+    """A path and what stands behind its last colon, unless that colon is part of the path."""
+    place, colon, tag = rest.rpartition(":")
+    return (place, colon, tag) if colon and "/" not in tag else (rest, "", "")
+
+
+def _tag(text: str, whole: str) -> Tag:
+    try:
+        return Tag.parse(text)
+    except TagInvalid:
+        raise ReferenceInvalid(whole, reason="tag", cause=f"{text[:100]!r} is no tag") from None
+
+
+def _check_tags(tags: tuple[Tag, ...], text: str) -> None:
+    if len(tags) > _TAGS_AT_MOST:
+        raise ReferenceInvalid(text, reason="tags", cause=f"at most {_TAGS_AT_MOST} tags at once")
+
+
+def _sniffed(path: Path) -> Kind:
+    """What lies at a path: a folder is a layout, an archive tells by its files."""
+    if path.is_dir():
+        return Kind.LAYOUT
+    if not path.exists():
+        raise NotFound(str(path), cause="there is no such file or folder")
+    try:
+        with file_errors(path), tarfile.open(path, "r:") as archive:
+            for _ in range(1000):
+                member = archive.next()
+                if member is None:
+                    break
+                if member.name.removeprefix("./") == "oci-layout":
+                    return Kind.OCI_ARCHIVE
+                if member.name.removeprefix("./") == "manifest.json":
+                    return Kind.DOCKER_ARCHIVE
+    except tarfile.TarError:
+        pass
+    return Kind.OCI_ARCHIVE

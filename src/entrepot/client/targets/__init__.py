@@ -1,0 +1,1 @@
+"""Where images are: registries, layouts and archives, each behind the same few interfaces."""

@@ -1,0 +1,141 @@
+"""A repository of a registry, to read from and to write to."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from entrepot.client.errors import NotFound
+from entrepot.client.origins import Route
+from entrepot.client.progress import Event, Progress, Stage
+from entrepot.client.targets.digest_tags import digest_tags
+from entrepot.client.targets.port import BlobContent
+from entrepot.client.targets.registry.access import Access
+from entrepot.client.targets.registry.blobs import RemoteBlob, has_blob
+from entrepot.client.targets.registry.manifests import (
+    get_manifest,
+    has_manifest,
+    head_manifest,
+    put_manifest,
+)
+from entrepot.client.targets.registry.referrers import add_to_tag, list_referrers
+from entrepot.client.targets.registry.saved_uploads import SavedUploads
+from entrepot.client.targets.registry.uploads import Upload, UploadSettings
+from entrepot.client.transport import Transport
+from entrepot.oci import Descriptor, Digest, Reference, RegistryError, Tag, parse_manifest
+
+_LATEST: Final = Tag("latest")
+
+
+class RegistryRepository:
+    """Implements Readable and Writable over the distribution specification."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        route: Route,
+        place: str,
+        uploads: UploadSettings = UploadSettings(),  # ruff: ignore[function-call-in-default-argument]  it is frozen
+        saved: SavedUploads | None = None,
+    ) -> None:
+        self.access = Access(transport, route, place)
+        self._uploads = uploads
+        self._saved = saved or SavedUploads()
+        self._tag_locks: dict[Digest, asyncio.Lock] = {}
+
+    @property
+    def name(self) -> str:
+        """``host/repository``."""
+        return self.access.place
+
+    async def resolve(self, reference: Reference | None) -> Descriptor:
+        """What a reference names, ``latest`` for none; mirrors that may are asked first."""
+        wanted = reference or _LATEST
+        for mirror in self.access.route.mirrors:
+            if mirror.digests if isinstance(wanted, Digest) else mirror.tags:
+                try:
+                    return (await get_manifest(self.access, wanted, mirror))[0]
+                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
+                    pass
+        return await head_manifest(self.access, wanted)
+
+    async def manifest(self, descriptor: Descriptor) -> bytes:
+        """A manifest by its digest."""
+        for mirror in self.access.route.mirrors:
+            if mirror.digests:
+                try:
+                    return (await get_manifest(self.access, descriptor.digest, mirror))[1]
+                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
+                    pass
+        return (await get_manifest(self.access, descriptor.digest))[1]
+
+    def blob(self, descriptor: Descriptor) -> RemoteBlob:
+        """A blob of this repository."""
+        return RemoteBlob(self.access, descriptor)
+
+    async def referrers(self, digest: Digest) -> Sequence[Descriptor]:
+        """The referrers by API or tag."""
+        return await list_referrers(self.access, digest)
+
+    async def digest_tags(self, digest: Digest) -> Sequence[tuple[Tag, Descriptor]]:
+        """The tags of signatures and the like that are there."""
+        tags = digest_tags(digest)
+        found = await asyncio.gather(*(self._optional(tag) for tag in tags))
+        return [(tag, descriptor) for tag, descriptor in zip(tags, found, strict=True) if descriptor is not None]
+
+    async def tagged(self, tag: Tag) -> Digest | None:
+        """What the tag names."""
+        descriptor = await self._optional(tag, writes=True)
+        return None if descriptor is None else descriptor.digest
+
+    async def has_manifest(self, descriptor: Descriptor) -> bool:
+        """Whether the manifest is there."""
+        return await has_manifest(self.access, descriptor.digest)
+
+    async def put_blob(self, content: BlobContent, progress: Progress) -> None:
+        """Send the blob unless it is there or can be mounted."""
+        descriptor = content.descriptor
+        with self._saved.of(self.access, descriptor) as saved:
+            if saved.location is None and await has_blob(self.access, descriptor):
+                progress(Event(Stage.EXISTS, descriptor, descriptor.size))
+                return
+            upload = Upload(self.access, content, saved, self._uploads, progress)
+            stage = await upload.run(self._mountable(content))
+        progress(Event(stage, descriptor, descriptor.size))
+
+    async def put_manifest(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
+        """Store a manifest, and list it as a referrer where the registry does not."""
+        references: Sequence[Reference] = tags or (descriptor.digest,)
+        noted = [await put_manifest(self.access, reference, descriptor, content) for reference in references]
+        if all(noted):
+            return
+        try:
+            manifest = parse_manifest(content, descriptor.media_type)
+        except RegistryError:
+            return
+        if manifest.subject is not None:
+            entry = Descriptor(
+                descriptor.media_type,
+                descriptor.digest,
+                descriptor.size,
+                annotations=manifest.annotations,
+                artifact_type=manifest.artifact_type,
+            )
+            async with self._tag_locks.setdefault(manifest.subject.digest, asyncio.Lock()):
+                await add_to_tag(self.access, manifest.subject.digest, entry)
+
+    async def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def _mountable(self, content: BlobContent) -> str | None:
+        """The repository of the same registry that has the blob."""
+        if content.repository is None:
+            return None
+        registry, repository = content.repository
+        is_here = registry == self.access.origin.registry and repository != self.access.route.repository
+        return repository if is_here else None
+
+    async def _optional(self, tag: Tag, *, writes: bool = False) -> Descriptor | None:
+        try:
+            return await head_manifest(self.access, tag, writes=writes)
+        except NotFound:
+            return None

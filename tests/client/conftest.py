@@ -1,0 +1,48 @@
+"""Registries to move images to and from: ours and CNCF's, with a login and without."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bench import registries
+from entrepot.client.client import Client
+from entrepot.client.credentials import Credentials, GivenCredentials
+from entrepot.client.targets.registry.saved_uploads import SavedUploads
+from entrepot.secrets import Secret
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A registry at ``address``."""
+
+    name: str
+    address: str
+    login: bool
+
+    def client(self, state: Path, password: str = registries.PASSWORD) -> Client:
+        """A client that logs in where it has to, and keeps its state in a folder of the test's."""
+        given = GivenCredentials(Credentials(registries.USER, Secret(password))) if self.login else None
+        return Client(given, saved_uploads=SavedUploads(state))
+
+
+@pytest.fixture(
+    scope="session",
+    params=[("entrepot", True), ("entrepot", False), ("distribution", True), ("distribution", False)],
+    ids=lambda param: f"{param[0]}-{'login' if param[1] else 'open'}",
+)
+def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer, None, None]:
+    """Each of the registries."""
+    name, login = request.param
+    folder = tmp_path_factory.mktemp("peer") / "registry"
+    with registries.running(name, folder, login=login) as running:
+        yield Peer(name, f"127.0.0.1:{running.port}", login)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer, None, None]:
+    """Our registry, open to everybody."""
+    folder = tmp_path_factory.mktemp("ours") / "registry"
+    with registries.running("entrepot", folder, login=False) as running:
+        yield Peer("entrepot", f"127.0.0.1:{running.port}", login=False)

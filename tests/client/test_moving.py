@@ -1,0 +1,236 @@
+"""Images move between registries, layouts and archives under the same digest, with all that belongs to them."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from client.conftest import Peer
+from client.counting_proxy import counting_proxy
+from client.layouts import MadeLayout, blobs_of, signed_index
+from entrepot.client.errors import LoginRequired, NotFound, PlatformNotFound, TagExists
+from entrepot.oci import Tag
+from harness.programs import find_program, run_program
+
+
+def fresh() -> str:
+    """A repository that nothing is in."""
+    return f"team/{secrets.token_hex(5)}"
+
+
+async def test_there_and_back(peer: Peer, tmp_path: Path) -> None:
+    """An index of two platforms with signatures goes from a layout to a registry, on to another repository, and back."""
+    made, index = signed_index(tmp_path / "made")
+    first, second = (f"{peer.address}/{fresh()}" for _ in range(2))
+    async with peer.client(tmp_path / "state") as client:
+        pushed = await client.copy(f"oci:{made.folder}:v1", f"{first}:1.4.2,1.4")
+        assert str(pushed.descriptor.digest) == index["digest"]
+        assert {tag.text for tag in await client.tags(first)} >= {"1.4.2", "1.4"}
+        await client.copy(f"{first}:1.4", f"{second}:v2")
+        back = await client.copy(f"{second}:v2", f"oci:{tmp_path / 'back'}:v3")
+    assert str(back.descriptor.digest) == index["digest"]
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+
+
+async def test_what_is_there_is_not_sent_again(peer: Peer, tmp_path: Path) -> None:
+    """A second copy asks, and moves neither blob nor manifest; a dry one moves nothing at all."""
+    made, _ = signed_index(tmp_path / "made")
+    target = f"{peer.address}/{fresh()}:v1"
+    async with peer.client(tmp_path / "state") as client:
+        planned = await client.copy(f"oci:{made.folder}:v1", target, is_dry=True)
+        assert planned.blobs
+        with pytest.raises(NotFound):
+            await client.resolve(target)
+        assert (await client.copy(f"oci:{made.folder}:v1", target)).blobs
+        before = client.requests
+        again = await client.copy(f"oci:{made.folder}:v1", target)
+        assert (again.blobs, again.manifests) == ((), ())
+        assert client.requests - before <= 12
+
+
+async def test_one_platform_of_many(peer: Peer, tmp_path: Path) -> None:
+    """``platform`` narrows to an image; one that is missing is told with those there are."""
+    made, index = signed_index(tmp_path / "made")
+    source = f"{peer.address}/{fresh()}:v1"
+    async with peer.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", source)
+        one = await client.copy(source, f"oci:{tmp_path / 'one'}:v1", platform="linux/arm64", with_referrers=False)
+        assert (
+            str(one.descriptor.digest)
+            == json.loads((made.folder / "blobs/sha256" / index["digest"][7:]).read_text())["manifests"][1]["digest"]
+        )
+        assert len(blobs_of(tmp_path / "one")) == 5
+        with pytest.raises(PlatformNotFound) as missing:
+            await client.resolve(source, platform="windows/amd64")
+        assert any("linux/arm64" in line for line in missing.value.lines())
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+async def test_archives(ours: Peer, tmp_path: Path, kind: str) -> None:
+    """An image goes into an archive and out of it; of a docker archive the config stays the same."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(1000, 400_000))
+    archive = tmp_path / "image.tar"
+    target = f"{kind}:{archive}:{'example/app:v1' if kind == 'docker-archive' else 'v1'}"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", target)
+        pushed = await client.copy(f"{kind}:{archive}", f"{ours.address}/{fresh()}:v1")
+        if kind == "oci-archive":
+            assert str(pushed.descriptor.digest) in made.digests
+
+
+async def test_other_clients_read_what_was_written(ours: Peer, tmp_path: Path) -> None:
+    """Skopeo takes our layout, and crane finds everything in the registry."""
+    made, index = signed_index(tmp_path / "made")
+    name = f"{ours.address}/{fresh()}"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", f"{name}:v1")
+        await client.copy(f"{name}:v1", f"oci:{tmp_path / 'layout'}:v1")
+    assert run_program([find_program("crane"), "digest", f"{name}:v1"]).strip() == index["digest"]
+    run_program([find_program("crane"), "validate", "--remote", f"{name}:v1", "--fast"])
+    raw = run_program([find_program("skopeo"), "inspect", "--raw", f"oci:{tmp_path / 'layout'}:v1"])
+    assert json.loads(raw)["manifests"]
+
+
+async def test_tags_are_moved_only_if_they_may(ours: Peer, tmp_path: Path) -> None:
+    """``no_clobber`` and ``may_move`` leave a tag where it is; the other tags of a manifest keep it from going."""
+    one, two = MadeLayout(tmp_path / "one"), MadeLayout(tmp_path / "two")
+    for made in (one, two):
+        made.write(v1=made.image(10))
+    name = f"{ours.address}/{fresh()}"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{one.folder}:v1", f"{name}:v1")
+        with pytest.raises(TagExists):
+            await client.copy(f"oci:{two.folder}:v1", f"{name}:v1", no_clobber=True)
+        await client.copy(f"oci:{two.folder}:v1", f"{name}:v2")
+        with pytest.raises(TagExists):
+            await client.tag(f"{name}:v2", [Tag("v1")], may_move=False)
+        await client.tag(f"{name}:v2", [Tag("latest-ish"), Tag("v3")])
+        with pytest.raises(TagExists, match=r"tag exists"):
+            await client.delete(f"{name}:v2")
+        await client.untag(f"{name}:v3")
+        assert {tag.text for tag in await client.tags(name)} == {"v1", "v2", "latest-ish"}
+        await client.delete(f"{name}:v2", with_other_tags=True)
+        assert {tag.text for tag in await client.tags(name)} == {"v1"}
+
+
+async def test_a_wrong_password_is_told(peer: Peer, tmp_path: Path) -> None:
+    """With what failed and what to do; it is not sent again and again."""
+    if not peer.login:
+        return
+    async with peer.client(tmp_path / "state", password="wrong") as client:
+        with pytest.raises(LoginRequired) as refused:
+            await client.resolve(f"{peer.address}/team/none:v1")
+        assert "login" in " ".join(refused.value.lines())
+        assert "wrong" not in str(refused.value.lines()).replace("wrong,", "")
+        assert client.requests <= 4
+
+
+async def test_connections_that_break(ours: Peer, tmp_path: Path) -> None:
+    """An upload and a download go on from where they were when connections are reset in the middle."""
+    made = MadeLayout(tmp_path / "made")
+    size = 24 << 20
+    made.write(v1=made.image(size))
+    name = fresh()
+    with counting_proxy(ours.address) as proxy:
+        async with ours.client(tmp_path / "state") as client:
+            proxy.breaks = [8 << 20, 8 << 20]
+            await client.copy(f"oci:{made.folder}:v1", f"127.0.0.1:{proxy.port}/{name}:v1")
+            assert proxy.breaks == []
+            assert proxy.sent < 2.5 * size
+            proxy.breaks_down = [5 << 20, 5 << 20]
+            before = proxy.received
+            await client.copy(f"127.0.0.1:{proxy.port}/{name}:v1", f"oci:{tmp_path / 'back'}:v1")
+            assert proxy.breaks_down == []
+            assert proxy.received - before < 1.5 * size
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+
+
+PUSH = """
+    import asyncio, sys
+    from pathlib import Path
+    from entrepot.client.client import Client
+    from entrepot.client.targets.registry import UploadSettings
+    from entrepot.client.targets.registry.saved_uploads import SavedUploads
+    from entrepot.client.targets.registry.uploads import ChunkSize
+
+    async def main(source, target, state):
+        uploads = UploadSettings(ChunkSize.parse("1MiB"))
+        async with Client(uploads=uploads, saved_uploads=SavedUploads(Path(state))) as client:
+            await client.copy(source, target)
+
+    asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def killed_until_done(arguments: list[str], kills: int, seconds: float) -> int:
+    """Run the program, kill it so many times, then let it end; returns how often it was killed in the middle."""
+    times = 0
+    command = [sys.executable, "-c", textwrap.dedent(PUSH), *arguments]
+    for _ in range(kills):
+        process = subprocess.Popen(command)
+        time.sleep(seconds)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            times += 1
+        process.wait()
+        seconds *= 1.1
+    subprocess.run(command, check=True, timeout=120)
+    return times
+
+
+def test_a_killed_push_goes_on(ours: Peer, tmp_path: Path) -> None:
+    """Killed again and again, a chunked push sends at most one chunk twice for each kill."""
+    made = MadeLayout(tmp_path / "made")
+    size, chunk = 64 << 20, 1 << 20
+    made.write(v1=made.image(size))
+    with counting_proxy(ours.address) as proxy:
+        arguments = [f"oci:{made.folder}:v1", f"127.0.0.1:{proxy.port}/{fresh()}:v1", str(tmp_path / "state")]
+        kills = killed_until_done(arguments, 10, 0.9)
+    assert kills > 0
+    assert size < proxy.sent < size + (kills + 1) * 2 * chunk + (1 << 20)
+
+
+def test_a_killed_pull_goes_on(ours: Peer, tmp_path: Path) -> None:
+    """Likewise; what is fetched again is at most a journal's unit of each part and what was on its way."""
+    made = MadeLayout(tmp_path / "made")
+    size = 64 << 20
+    made.write(v1=made.image(size))
+    name = fresh()
+    killed_until_done([f"oci:{made.folder}:v1", f"{ours.address}/{name}:v1", str(tmp_path / "state")], 0, 0)
+    with counting_proxy(ours.address) as proxy:
+        source, target = f"127.0.0.1:{proxy.port}/{name}:v1", f"oci:{tmp_path / 'back'}:v1"
+        kills = killed_until_done([source, target, str(tmp_path / "state")], 10, 0.7)
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+    assert proxy.received < size + (kills + 1) * (24 << 20)
+
+
+def test_nothing_secret_is_kept(ours: Peer, tmp_path: Path) -> None:
+    """What is saved of an upload is its owner's alone."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(64 << 20))
+    arguments = [f"oci:{made.folder}:v1", f"{ours.address}/{fresh()}:v1", str(tmp_path / "state")]
+    killed_until_done(arguments, 1, 1.0)
+    for file in (tmp_path / "state").iterdir():
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_pull_by_others_is_what_was_pushed(ours: Peer, tmp_path: Path) -> None:
+    """The bytes that anybody gets are those of the layout."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(3 << 20))
+    name = fresh()
+    killed_until_done([f"oci:{made.folder}:v1", f"{ours.address}/{name}:v1", str(tmp_path / "state")], 0, 0)
+    for digest in made.digests:
+        answer = httpx.get(f"http://{ours.address}/v2/{name}/blobs/{digest}")
+        if answer.status_code == 200:
+            assert answer.content == (made.folder / "blobs/sha256" / digest[7:]).read_bytes()
+    assert os.listdir(made.folder)  # ruff: ignore[os-listdir]

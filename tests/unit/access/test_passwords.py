@@ -408,6 +408,25 @@ async def test_a_hash_by_bcrypt_is_verified(passwords: Passwords, version: str) 
 
 
 @pytest.mark.parametrize(
+    ("stored", "password"),
+    [
+        ("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"),
+        ("$2y$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK", "U*U*"),
+        (
+            "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui",
+            "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored",
+        ),
+    ],
+)
+async def test_hashes_of_other_programs_are_verified(passwords: Passwords, stored: str, password: str) -> None:
+    """The published vectors of the C implementation that htpasswd has, one of them longer than bcrypt reads."""
+    user = replace(ANN, password_hash=stored)
+
+    assert await passwords.verify("ann", user, Secret(password))
+    assert not await passwords.verify("ann", user, Secret("!" + password))
+
+
+@pytest.mark.parametrize(
     "stored",
     [
         "$2b$13$" + "." * 53,

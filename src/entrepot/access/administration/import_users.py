@@ -20,7 +20,7 @@ from entrepot.metadata import (
     set_password_hash,
 )
 
-BATCH = 250  # users in one transaction; three statements each, and others wait no longer than for a large push
+BATCH = 100  # users in one transaction: some 100 ms on SQLite, where nobody else writes meanwhile
 
 
 class ImportOutcome(Enum):

@@ -46,3 +46,11 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer, None, None
     folder = tmp_path_factory.mktemp("ours") / "registry"
     with registries.running("entrepot", folder, login=False) as running:
         yield Peer("entrepot", f"127.0.0.1:{running.port}", login=False)
+
+
+@pytest.fixture(scope="session")
+def ours_with_login(tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer, None, None]:
+    """Our registry, where the admin may delete."""
+    folder = tmp_path_factory.mktemp("ours-login") / "registry"
+    with registries.running("entrepot", folder, login=True) as running:
+        yield Peer("entrepot", f"127.0.0.1:{running.port}", login=True)

@@ -25,6 +25,7 @@ class CountingProxy:
         ready.set()
         async with server:
             await stop.wait()
+        await asyncio.sleep(0.1)  # for what was aborted to be closed
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection(*self.target)
@@ -49,9 +50,13 @@ class CountingProxy:
             with contextlib.suppress(OSError):
                 sink.close()
 
-        await asyncio.gather(
-            pump(reader, up_writer, is_up=True), pump(up_reader, writer, is_up=False), return_exceptions=True
-        )
+        try:
+            await asyncio.gather(
+                pump(reader, up_writer, is_up=True), pump(up_reader, writer, is_up=False), return_exceptions=True
+            )
+        finally:
+            for end in (writer, up_writer):
+                end.transport.abort()
 
 
 @contextlib.contextmanager
@@ -59,7 +64,7 @@ def counting_proxy(address: str) -> Generator[CountingProxy, None, None]:
     """A proxy in a thread before ``host:port``."""
     host, _, port = address.rpartition(":")
     proxy = CountingProxy((host, int(port)))
-    ready, stopped = threading.Event(), threading.Event()
+    ready = threading.Event()
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def main() -> None:
@@ -67,7 +72,7 @@ def counting_proxy(address: str) -> Generator[CountingProxy, None, None]:
         loops.append((asyncio.get_running_loop(), stop))
         await proxy.serve(ready, stop)
 
-    thread = threading.Thread(target=lambda: (asyncio.run(main()), stopped.set()))
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     assert ready.wait(10)
     try:

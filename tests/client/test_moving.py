@@ -1,7 +1,6 @@
 """Images move between registries, layouts and archives under the same digest, with all that belongs to them."""
 
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -27,7 +26,7 @@ def fresh() -> str:
 
 
 async def test_there_and_back(peer: Peer, tmp_path: Path) -> None:
-    """An index of two platforms with signatures goes from a layout to a registry, on to another repository, and back."""
+    """An index with signatures goes from a layout to a registry, on to another repository, and back."""
     made, index = signed_index(tmp_path / "made")
     first, second = (f"{peer.address}/{fresh()}" for _ in range(2))
     async with peer.client(tmp_path / "state") as client:
@@ -100,13 +99,13 @@ async def test_other_clients_read_what_was_written(ours: Peer, tmp_path: Path) -
     assert json.loads(raw)["manifests"]
 
 
-async def test_tags_are_moved_only_if_they_may(ours: Peer, tmp_path: Path) -> None:
+async def test_tags_are_moved_only_if_they_may(ours_with_login: Peer, tmp_path: Path) -> None:
     """``no_clobber`` and ``may_move`` leave a tag where it is; the other tags of a manifest keep it from going."""
     one, two = MadeLayout(tmp_path / "one"), MadeLayout(tmp_path / "two")
     for made in (one, two):
         made.write(v1=made.image(10))
-    name = f"{ours.address}/{fresh()}"
-    async with ours.client(tmp_path / "state") as client:
+    name = f"{ours_with_login.address}/{fresh()}"
+    async with ours_with_login.client(tmp_path / "state") as client:
         await client.copy(f"oci:{one.folder}:v1", f"{name}:v1")
         with pytest.raises(TagExists):
             await client.copy(f"oci:{two.folder}:v1", f"{name}:v1", no_clobber=True)
@@ -130,7 +129,6 @@ async def test_a_wrong_password_is_told(peer: Peer, tmp_path: Path) -> None:
         with pytest.raises(LoginRequired) as refused:
             await client.resolve(f"{peer.address}/team/none:v1")
         assert "login" in " ".join(refused.value.lines())
-        assert "wrong" not in str(refused.value.lines()).replace("wrong,", "")
         assert client.requests <= 4
 
 
@@ -163,7 +161,7 @@ PUSH = """
     from entrepot.client.targets.registry.uploads import ChunkSize
 
     async def main(source, target, state):
-        uploads = UploadSettings(ChunkSize.parse("1MiB"))
+        uploads = UploadSettings(ChunkSize(1 << 20, is_automatic=False))
         async with Client(uploads=uploads, saved_uploads=SavedUploads(Path(state))) as client:
             await client.copy(source, target)
 
@@ -229,8 +227,9 @@ def test_a_pull_by_others_is_what_was_pushed(ours: Peer, tmp_path: Path) -> None
     made.write(v1=made.image(3 << 20))
     name = fresh()
     killed_until_done([f"oci:{made.folder}:v1", f"{ours.address}/{name}:v1", str(tmp_path / "state")], 0, 0)
-    for digest in made.digests:
+    *blobs, manifest = made.digests
+    for digest in blobs:
         answer = httpx.get(f"http://{ours.address}/v2/{name}/blobs/{digest}")
-        if answer.status_code == 200:
-            assert answer.content == (made.folder / "blobs/sha256" / digest[7:]).read_bytes()
-    assert os.listdir(made.folder)  # ruff: ignore[os-listdir]
+        assert answer.content == (made.folder / "blobs/sha256" / digest[7:]).read_bytes()
+    pulled = httpx.get(f"http://{ours.address}/v2/{name}/manifests/v1").content
+    assert pulled == (made.folder / "blobs/sha256" / manifest[7:]).read_bytes()

@@ -12,6 +12,9 @@ from entrepot.cli.failures import CommandFailed
 from entrepot.cli.lazy_group import LazyCommand, LazyGroup
 
 _COMMANDS: Final = {
+    "push": LazyCommand("entrepot.cli.image.moving", "push", "Send an image to a registry.", None),
+    "pull": LazyCommand("entrepot.cli.image.moving", "pull", "Fetch an image from a registry.", None),
+    "copy": LazyCommand("entrepot.cli.image.moving", "copy", "Copy an image from one place to another.", None),
     "serve": LazyCommand("entrepot.cli.server.serve", "serve", "Run the registry.", "server"),
     "settings": LazyCommand(
         "entrepot.cli.server.settings", "settings", "Show and check the server's settings.", "server"

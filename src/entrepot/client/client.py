@@ -173,7 +173,7 @@ class Client:
                     str(reference),
                     reason="shared",
                     cause=f"other tags name the same image: {names}",
-                    next_command=f"entrepot untag {reference}, or --force to delete all of them",
+                    next_command=f"untag {reference}, or delete it with its other tags",
                 )
         await delete_manifest(access, descriptor.digest)
         return descriptor.digest

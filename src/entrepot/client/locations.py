@@ -73,8 +73,10 @@ def parse_target(text: str) -> Location:
     kind, rest = _prefixed(text)
     if kind is None:
         kind = Kind.REGISTRY
-        if _is_path(text):
-            kind = Kind.OCI_ARCHIVE if text.endswith(".tar") else Kind.LAYOUT
+        if text.endswith(".tar"):
+            kind = Kind.OCI_ARCHIVE
+        elif _is_path(text):
+            kind = Kind.LAYOUT
     if kind is Kind.REGISTRY:
         first, *more = rest.split(",")
         image = ImageReference.parse(first)

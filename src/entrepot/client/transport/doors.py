@@ -94,7 +94,7 @@ class Doors:
         """The error for what is refused although everything that is known was shown."""
         registry, subject = knock.origin.registry, knock.subject
         found = self._found.get((registry, knock.repository))
-        login = f"entrepot login {registry}"
+        login = f"the same command with --username NAME --password-stdin, for {registry}"
         if found is None or isinstance(found, Anonymous):
             places = ", ".join(self._source.places(registry)) or "nowhere, as none were given"
             cause = f"no credentials for {registry} were found"

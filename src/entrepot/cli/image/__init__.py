@@ -1,0 +1,1 @@
+"""Commands of the client: they move images, name them, look at them."""

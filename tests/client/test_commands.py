@@ -1,0 +1,160 @@
+"""``entrepot push``, ``pull`` and ``copy`` as people and programs run them."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bench import registries
+from client.conftest import Peer
+from client.layouts import MadeLayout, blobs_of, signed_index
+from entrepot.cli.exit_codes import ExitCode
+from harness.certificates import Certificates, make_certificates
+from harness.ports import free_port
+from harness.registry import running_registry
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Somebody's shell: their state, and nothing else in the environment that concerns us."""
+
+    home: Path
+
+    def run(self, *arguments: str | Path, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+        """What a command says and how it ends."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)],
+            input=stdin,
+            env={**inherited, "XDG_STATE_HOME": str(self.home / "state"), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=self.home,
+        )
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """The shell of a test."""
+    return Shell(tmp_path)
+
+
+def fresh(peer: Peer) -> str:
+    """A repository that nothing is in."""
+    return f"{peer.address}/team/{secrets.token_hex(5)}"
+
+
+LOGIN = {"ENTREPOT_CLIENT_USERNAME": registries.USER, "ENTREPOT_CLIENT_PASSWORD": registries.PASSWORD}
+
+
+def test_push_and_pull(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Stdout has the name with its digest alone; credentials come from stdin or from variables."""
+    made, index = signed_index(tmp_path / "made")
+    name = fresh(ours_with_login)
+    flags = ("--username", registries.USER, "--password-stdin")
+    pushed = shell.run("push", f"oci:{made.folder}:v1", f"{name}:1.4.2,1.4", *flags, stdin=registries.PASSWORD + "\n")
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stdout == f"{name}@{index['digest']}\n"
+    pulled = shell.run("pull", pushed.stdout.strip(), tmp_path / "back", "--progress", "none", **LOGIN)
+    assert (pulled.returncode, pulled.stderr) == (0, "")
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+
+
+def test_what_programs_read(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """The result as JSON on stdout, progress as JSON lines on stderr; a dry run only says what it would store."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100, 2_000_000))
+    name = fresh(ours)
+    planned = json.loads(shell.run("push", f"oci:{made.folder}:v1", name, "--dry-run", "--output", "json").stdout)
+    assert planned["dryRun"]
+    assert len(planned["stored"]) == 4
+    assert shell.run("copy", f"{name}:v1", tmp_path / "x").returncode == ExitCode.NOT_FOUND
+    pushed = shell.run("push", f"oci:{made.folder}:v1", name, "--output", "json", "--progress", "json")
+    assert json.loads(pushed.stdout)["digest"] == made.digests[-1]
+    events = [json.loads(line) for line in pushed.stderr.splitlines()]
+    assert events
+
+
+def test_between_registries(ours: Peer, ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Credentials that could go to either of two registries are refused: they are for one."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    source = f"{fresh(ours)}:v1"
+    assert shell.run("push", f"oci:{made.folder}:v1", source).returncode == 0
+    assert shell.run("copy", source, f"{fresh(ours)}:v2").returncode == 0
+    refused = shell.run("copy", source, f"{fresh(ours_with_login)}:v2", **LOGIN)
+    assert refused.returncode == ExitCode.USAGE
+    assert "one registry" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority that no system knows."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+def test_a_private_authority(shell: Shell, tmp_path: Path, certificates: Certificates) -> None:
+    """It is trusted when it is given; without it the certificate's own facts are told, and nothing is sent."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    with running_registry(tmp_path / "registry", *certificates.flags()) as registry:
+        target = f"{registry.address}/team/app:v1"
+        login = {"ENTREPOT_CLIENT_USERNAME": "admin", "ENTREPOT_CLIENT_PASSWORD": registry.admin_password}
+        refused = shell.run("push", f"oci:{made.folder}:v1", target, **login)
+        assert refused.returncode == ExitCode.NETWORK
+        assert "--ca" in refused.stderr
+        trusted = shell.run("push", f"oci:{made.folder}:v1", target, "--ca", certificates.authority, **login)
+        assert trusted.returncode == 0, trusted.stderr
+        plain = shell.run("push", f"oci:{made.folder}:v1", target, "--plain-http", **login)
+        assert plain.returncode == ExitCode.NETWORK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("push", "oci:made:none", "HOST/team/app:v1"), ExitCode.NOT_FOUND, "none"),
+        (("push", "./missing.tar", "HOST/team/app:v1"), ExitCode.NOT_FOUND, "missing.tar"),
+        (("pull", "HOST/Team/app:v1", "./x"), ExitCode.USAGE, "did you mean"),
+        (("pull", "https://HOST/team/app:v1", "./x"), ExitCode.USAGE, ""),
+        (("pull", "HOST/team/none:v1", "./x"), ExitCode.NOT_FOUND, "not found"),
+        (("push", "oci:made:v1", "x.tar"), ExitCode.USAGE, "push sends to a registry"),
+        (("pull", "oci:made:v1", "./x"), ExitCode.USAGE, "pull fetches from a registry"),
+        (("push", "oci:made:v1", "HOST/team/app:v1", "--chunk-size", "huge"), ExitCode.USAGE, "is no size"),
+        (("push", "oci:made:v1", "NOBODY/team/app:v1", "--retries", "0"), ExitCode.NETWORK, "cannot be reached"),
+    ],
+)
+def test_what_goes_wrong_is_told(
+    ours: Peer, shell: Shell, tmp_path: Path, arguments: tuple[str, ...], code: ExitCode, said: str
+) -> None:
+    """What failed, in lines without a trace, with a code of its own; nothing is left behind."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    nobody = f"127.0.0.1:{free_port()}"
+    words = [word.replace("HOST", ours.address).replace("NOBODY", nobody) for word in arguments]
+    ended = shell.run(*words)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not ended.stdout
+    assert {path.name for path in tmp_path.iterdir()} <= {"made", "state"}
+
+
+def test_help_is_there_at_once() -> None:
+    """Neither the list of commands nor a command's help imports what moves bytes."""
+    script = (
+        "import sys, runpy\n"
+        "sys.argv = ['entrepot', 'push', '--help']\n"
+        "try:\n    from entrepot.cli import main; main()\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & "
+        "{'aiohttp', 'rich', 'pydantic', 'sqlalchemy', 'starlette', 'cryptography', 'asyncio'}))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] in {"[]", "['asyncio']"}

@@ -19,7 +19,7 @@ SERVER := $(VENV)/.server
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-access test-faults \
+.PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-access test-client test-management test-faults \
 	test-collection crashes soak conformance clients bench-quick bench-smoke lock clean
 
 help: ## list these commands
@@ -48,6 +48,12 @@ test-http: $(DEV) ## each endpoint, each error over the wire
 
 test-access: $(DEV) tools ## logins at a certified OpenID provider and an LDAP directory, and the attacks on them
 	$(PYTEST) tests/access
+
+test-client: $(DEV) tools ## the client: two registries, connections that break, kill -9, what it prints
+	$(PYTEST) tests/client
+
+test-management: $(DEV) tools ## the management API and the rights of every role on every route, on both databases
+	$(PYTEST) $(PARALLEL) tests/management
 
 test-collection: $(DEV) tools ## the collection: its promises against a model, a short soak on both databases
 	$(PYTEST) $(PARALLEL) tests/collection

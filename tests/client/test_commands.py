@@ -1,11 +1,9 @@
 """``entrepot push``, ``pull`` and ``copy`` as people and programs run them."""
 
 import json
-import os
 import secrets
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,31 +11,11 @@ import pytest
 from bench import registries
 from client.conftest import Peer
 from client.layouts import MadeLayout, blobs_of, signed_index
+from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
 from harness.certificates import Certificates, make_certificates
 from harness.ports import free_port
 from harness.registry import running_registry
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Somebody's shell: their state, and nothing else in the environment that concerns us."""
-
-    home: Path
-
-    def run(self, *arguments: str | Path, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-        """What a command says and how it ends."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)],
-            input=stdin,
-            env={**inherited, "XDG_STATE_HOME": str(self.home / "state"), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            cwd=self.home,
-        )
 
 
 @pytest.fixture
@@ -51,9 +29,6 @@ def fresh(peer: Peer) -> str:
     return f"{peer.address}/team/{secrets.token_hex(5)}"
 
 
-LOGIN = {"ENTREPOT_CLIENT_USERNAME": registries.USER, "ENTREPOT_CLIENT_PASSWORD": registries.PASSWORD}
-
-
 def test_push_and_pull(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
     """Stdout has the name with its digest alone; credentials come from stdin or from variables."""
     made, index = signed_index(tmp_path / "made")
@@ -62,7 +37,7 @@ def test_push_and_pull(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> N
     pushed = shell.run("push", f"oci:{made.folder}:v1", f"{name}:1.4.2,1.4", *flags, stdin=registries.PASSWORD + "\n")
     assert pushed.returncode == 0, pushed.stderr
     assert pushed.stdout == f"{name}@{index['digest']}\n"
-    pulled = shell.run("pull", pushed.stdout.strip(), tmp_path / "back", "--progress", "none", **LOGIN)
+    pulled = shell.run("pull", pushed.stdout.strip(), tmp_path / "back", "--progress", "none", login=True)
     assert (pulled.returncode, pulled.stderr) == (0, "")
     assert blobs_of(tmp_path / "back") == set(made.digests)
 
@@ -89,7 +64,7 @@ def test_between_registries(ours: Peer, ours_with_login: Peer, shell: Shell, tmp
     source = f"{fresh(ours)}:v1"
     assert shell.run("push", f"oci:{made.folder}:v1", source).returncode == 0
     assert shell.run("copy", source, f"{fresh(ours)}:v2").returncode == 0
-    refused = shell.run("copy", source, f"{fresh(ours_with_login)}:v2", **LOGIN)
+    refused = shell.run("copy", source, f"{fresh(ours_with_login)}:v2", login=True)
     assert refused.returncode == ExitCode.USAGE
     assert "one registry" in refused.stderr
 
@@ -107,12 +82,12 @@ def test_a_private_authority(shell: Shell, tmp_path: Path, certificates: Certifi
     with running_registry(tmp_path / "registry", *certificates.flags()) as registry:
         target = f"{registry.address}/team/app:v1"
         login = {"ENTREPOT_CLIENT_USERNAME": "admin", "ENTREPOT_CLIENT_PASSWORD": registry.admin_password}
-        refused = shell.run("push", f"oci:{made.folder}:v1", target, **login)
+        refused = shell.run("push", f"oci:{made.folder}:v1", target, environment=login)
         assert refused.returncode == ExitCode.NETWORK
         assert "--ca" in refused.stderr
-        trusted = shell.run("push", f"oci:{made.folder}:v1", target, "--ca", certificates.authority, **login)
+        trusted = shell.run("push", f"oci:{made.folder}:v1", target, "--ca", certificates.authority, environment=login)
         assert trusted.returncode == 0, trusted.stderr
-        plain = shell.run("push", f"oci:{made.folder}:v1", target, "--plain-http", **login)
+        plain = shell.run("push", f"oci:{made.folder}:v1", target, "--plain-http", environment=login)
         assert plain.returncode == ExitCode.NETWORK
 
 

@@ -12,9 +12,16 @@ from entrepot.cli.failures import CommandFailed
 from entrepot.cli.lazy_group import LazyCommand, LazyGroup
 
 _COMMANDS: Final = {
-    "push": LazyCommand("entrepot.cli.image.moving", "push", "Send an image to a registry.", None),
-    "pull": LazyCommand("entrepot.cli.image.moving", "pull", "Fetch an image from a registry.", None),
-    "copy": LazyCommand("entrepot.cli.image.moving", "copy", "Copy an image from one place to another.", None),
+    "push": LazyCommand("entrepot.cli.image.moving", "push", "Send an image to a registry."),
+    "pull": LazyCommand("entrepot.cli.image.moving", "pull", "Fetch an image from a registry."),
+    "copy": LazyCommand("entrepot.cli.image.moving", "copy", "Copy an image from one place to another."),
+    "tags": LazyCommand("entrepot.cli.image.naming", "tags", "List the tags of a repository."),
+    "tag": LazyCommand("entrepot.cli.image.naming", "tag", "Give an image more tags."),
+    "untag": LazyCommand("entrepot.cli.image.naming", "untag", "Take a tag away, and nothing else."),
+    "delete": LazyCommand("entrepot.cli.image.naming", "delete", "Delete an image from a registry."),
+    "digest": LazyCommand("entrepot.cli.image.looking", "digest", "Print the digest of an image."),
+    "manifest": LazyCommand("entrepot.cli.image.looking", "manifest", "Print a manifest as it was pushed."),
+    "catalog": LazyCommand("entrepot.cli.image.looking", "catalog", "List the repositories of a registry."),
     "serve": LazyCommand("entrepot.cli.server.serve", "serve", "Run the registry.", "server"),
     "settings": LazyCommand(
         "entrepot.cli.server.settings", "settings", "Show and check the server's settings.", "server"

@@ -1,6 +1,7 @@
 """Flags that the commands of the client share."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -118,17 +119,17 @@ _TRANSFER: Final = (
 )
 
 
-def connected(command: Any) -> Any:
+def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the flags of Connection, and their values as ``connection``."""
     return _gathered(command, _CONNECTION, Connection, "connection")
 
 
-def transferring(command: Any) -> Any:
+def transferring(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the flags of Transfer, and their values as ``transfer``."""
     return _gathered(command, _TRANSFER, Transfer, "transfer")
 
 
-def _gathered(command: Any, options: tuple[Any, ...], kind: Any, name: str) -> Any:
+def _gathered(command: Callable[..., Any], options: tuple[Any, ...], kind: Any, name: str) -> Callable[..., Any]:
     @wraps(command)
     def gather(**values: Any) -> Any:
         taken = {field.name: values.pop(field.name) for field in fields(kind)}

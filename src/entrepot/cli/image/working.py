@@ -101,7 +101,7 @@ def _upload_settings(transfer: Transfer | None) -> "UploadSettings":
 
 
 def _given_credentials(connection: Connection, registries: frozenset[str]) -> "CredentialSource | None":
-    """What flags and variables say about who logs in, for the one registry that the command is about."""
+    """What flags and variables say about who logs in, for the one registry that the command is about, if any."""
     from entrepot.client.credentials import (  # ruff: ignore[import-outside-top-level]
         Anonymous,
         GivenCredentials,
@@ -110,7 +110,7 @@ def _given_credentials(connection: Connection, registries: frozenset[str]) -> "C
     if connection.anonymous:
         return GivenCredentials(Anonymous("--anonymous"))
     found = _from_flags(connection) or _from_variables()
-    if found is None:
+    if found is None or not registries:
         return None
     if len(registries) != 1:
         message = "credentials of the command line are for one registry, and this is about several: log in to them"

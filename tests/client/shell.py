@@ -1,0 +1,44 @@
+"""Commands of the client as somebody runs them in a shell."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import registries
+
+LOGIN = {"ENTREPOT_CLIENT_USERNAME": registries.USER, "ENTREPOT_CLIENT_PASSWORD": registries.PASSWORD}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Somebody's shell: their state, and nothing else in the environment that concerns us."""
+
+    home: Path
+
+    def run(
+        self,
+        *arguments: str | Path,
+        stdin: str = "",
+        login: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        """What a command says and how it ends."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)],
+            input=stdin,
+            env={
+                **inherited,
+                **(LOGIN if login else {}),
+                "XDG_STATE_HOME": str(self.home / "state"),
+                **(environment or {}),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=self.home,
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import registries
+from client.shell import Shell
 from entrepot.client.client import Client
 from entrepot.client.credentials import Credentials, GivenCredentials
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
@@ -54,3 +55,9 @@ def ours_with_login(tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer,
     folder = tmp_path_factory.mktemp("ours-login") / "registry"
     with registries.running("entrepot", folder, login=True) as running:
         yield Peer("entrepot", f"127.0.0.1:{running.port}", login=True)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """The shell of a test, whose home is the test's folder."""
+    return Shell(tmp_path)

@@ -9,14 +9,28 @@ from pathlib import Path
 
 from bench import registries
 
+CONCERNING = ("ENTREPOT_", "DOCKER_", "REGISTRY_AUTH", "XDG_", "DBUS_", "HTTP_", "HTTPS_", "NO_PROXY")
+
 LOGIN = {"ENTREPOT_CLIENT_USERNAME": registries.USER, "ENTREPOT_CLIENT_PASSWORD": registries.PASSWORD}
 
 
 @dataclass(frozen=True)
 class Shell:
-    """Somebody's shell: their state, and nothing else in the environment that concerns us."""
+    """Somebody's shell: their own files, and nothing else in the environment that concerns us."""
 
     home: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What says where the files of somebody lie."""
+        return {
+            "HOME": str(self.home),
+            "DOCKER_CONFIG": str(self.home / "docker"),
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_CACHE_HOME": str(self.home / "cache"),
+        }
 
     def run(
         self,
@@ -26,14 +40,14 @@ class Shell:
         environment: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """What a command says and how it ends."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ENTREPOT_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(CONCERNING)}
         return subprocess.run(
             [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)],
             input=stdin,
             env={
                 **inherited,
                 **(LOGIN if login else {}),
-                "XDG_STATE_HOME": str(self.home / "state"),
+                **self.variables,
                 **(environment or {}),
             },
             capture_output=True,

@@ -18,12 +18,6 @@ from harness.ports import free_port
 from harness.registry import running_registry
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """The shell of a test."""
-    return Shell(tmp_path)
-
-
 def fresh(peer: Peer) -> str:
     """A repository that nothing is in."""
     return f"{peer.address}/team/{secrets.token_hex(5)}"

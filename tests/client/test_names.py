@@ -14,12 +14,6 @@ from entrepot.cli.exit_codes import ExitCode
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """A shell whose variables have the login of the registry's admin."""
-    return Shell(tmp_path)
-
-
-@pytest.fixture
 def ask(shell: Shell, ours_with_login: Peer) -> Callable[..., str]:
     """Runs a command as the admin; returns its stdout, or what it says when it is to end with another code."""
 

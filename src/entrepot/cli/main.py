@@ -12,6 +12,9 @@ from entrepot.cli.failures import CommandFailed
 from entrepot.cli.lazy_group import LazyCommand, LazyGroup
 
 _COMMANDS: Final = {
+    "login": LazyCommand("entrepot.cli.image.login", "login", "Log in to a registry."),
+    "logout": LazyCommand("entrepot.cli.image.login", "logout", "Forget the login of a registry."),
+    "whoami": LazyCommand("entrepot.cli.image.login", "whoami", "Say who a registry takes you for."),
     "push": LazyCommand("entrepot.cli.image.moving", "push", "Send an image to a registry."),
     "pull": LazyCommand("entrepot.cli.image.moving", "pull", "Fetch an image from a registry."),
     "copy": LazyCommand("entrepot.cli.image.moving", "copy", "Copy an image from one place to another."),

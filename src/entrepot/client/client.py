@@ -1,15 +1,22 @@
 """The client for programs: ``async with Client() as client: await client.copy(source, target)``."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, Self
 
 from entrepot.client.copy import JOBS, Copied, Copy, CopyOptions, image_at
-from entrepot.client.credentials import Anonymous, CredentialSource, GivenCredentials
+from entrepot.client.credentials import (
+    Anonymous,
+    AnyCredentials,
+    CredentialSource,
+    GivenCredentials,
+    IdentityToken,
+)
 from entrepot.client.errors import DigestMismatch, NotFound, RegistryRefused, TagExists, UnsupportedHere
 from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
-from entrepot.client.origins import OriginSource
+from entrepot.client.logins.device import DeviceCode, log_in_by_device
+from entrepot.client.origins import Origin, OriginSource
 from entrepot.client.platforms import WantedPlatform
 from entrepot.client.progress import Progress, silent
 from entrepot.client.references import ImageReference, parse_registry
@@ -24,6 +31,7 @@ from entrepot.client.targets.registry.manifests import delete_manifest, get_mani
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
 from entrepot.client.targets.tar_files import TarFiles
 from entrepot.client.transport import Patience, Transport
+from entrepot.client.transport.proving import Proven, prove
 from entrepot.oci import Descriptor, Digest, RepositoryName, Tag
 
 _CANNOT_DELETE: Final = frozenset({400, 404, 405, 501})
@@ -126,8 +134,8 @@ class Client:
 
     async def repositories(self, registry: str) -> AsyncGenerator[RepositoryName, None]:
         """The repositories of a registry, as far as it lists them."""
-        route = await self._origins.find(parse_registry(registry), "")
-        async with contextlib.aclosing(list_repositories(self._transport, route.origin)) as names:
+        origin = await self._origin(registry)
+        async with contextlib.aclosing(list_repositories(self._transport, origin)) as names:
             async for name in names:
                 yield name
 
@@ -173,10 +181,24 @@ class Client:
                     str(reference),
                     reason="shared",
                     cause=f"other tags name the same image: {names}",
-                    next_command=f"untag {reference}, or delete it with its other tags",
+                    next_command=f"entrepot untag {reference}, or entrepot delete {reference} --force",
                 )
         await delete_manifest(access, descriptor.digest)
         return descriptor.digest
+
+    async def log_in(self, registry: str, credentials: AnyCredentials, repository: str = "") -> Proven:
+        """Show a registry credentials, and say what it makes of them; raises LoginRequired if it does not accept them.
+
+        Nothing is stored. ``repository`` asks what they may do in it.
+        """
+        return await prove(self._transport, await self._origin(registry), credentials, repository)
+
+    async def log_in_by_device(self, registry: str, show: Callable[[DeviceCode], None]) -> IdentityToken:
+        """Log in through a browser that is somewhere else; ``show`` is told what is to be done there.
+
+        Raises UnsupportedHere where the registry has no such login, LoginRequired if it was declined.
+        """
+        return await log_in_by_device(self._transport, await self._origin(registry), show)
 
     async def blob_reader(self, image: str, digest: Digest, size: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a blob as they come; compare their digest with the one that you asked for."""
@@ -217,6 +239,9 @@ class Client:
     async def _repository(self, image: ImageReference | None) -> RegistryRepository:
         access = await self._access(image)
         return RegistryRepository(self._transport, access.route, access.place, self._uploads, self._saved)
+
+    async def _origin(self, registry: str) -> Origin:
+        return (await self._origins.find(parse_registry(registry), "")).origin
 
     async def _access(self, image: ImageReference | None) -> Access:
         assert image is not None

@@ -16,7 +16,7 @@ _HOST = re.compile(
     re.ASCII,
 )
 _PORT_AT_MOST = 65535
-_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+HUB_NAMES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 _SHOWN = 200
 
 
@@ -47,7 +47,7 @@ class ImageReference:
         tag = _tag(text, tag_text) if colon else None
         if not is_short:
             _check_registry(text, registry)
-        if registry in _HUB_NAMES:
+        if registry in HUB_NAMES:
             registry = DOCKER_HUB
             name = name if "/" in name else f"library/{name}"
         return cls(registry, _name(text, name), tag, digest, is_short)
@@ -82,7 +82,7 @@ def parse_registry(text: str) -> str:
     bare = text.partition("://")[2] or text
     bare = bare.rstrip("/").lower()
     _check_registry(text, bare)
-    return DOCKER_HUB if bare in _HUB_NAMES else bare
+    return DOCKER_HUB if bare in HUB_NAMES else bare
 
 
 def _check_registry(text: str, registry: str) -> None:

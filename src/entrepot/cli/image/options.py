@@ -41,6 +41,7 @@ class Connection:
     username: str | None
     password_stdin: bool
     token_stdin: bool
+    authfile: Path | None
     anonymous: bool
     retries: int
     max_wait: int
@@ -57,6 +58,12 @@ _CONNECTION: Final = (
     click.option("--username", metavar="NAME", help="Who logs in; with --password-stdin."),
     click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
     click.option("--token-stdin", is_flag=True, help="Read a registry token from standard input."),
+    click.option(
+        "--authfile",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Logins are in this file, and in no other.  [default: docker's config.json, podman's auth.json]",
+    ),
     click.option("--anonymous", is_flag=True, help="Use no credentials."),
     click.option("--retries", type=click.IntRange(0, 100), default=5, show_default=True, help="Failures in a row."),
     click.option(

@@ -6,7 +6,9 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
 
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
@@ -16,7 +18,7 @@ from entrepot.client.errors import ClientError
 from entrepot.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from entrepot.client.client import Client
     from entrepot.client.credentials import AnyCredentials, CredentialSource
@@ -37,22 +39,35 @@ def run(
 
     Credentials that are given are for ``registries``, which must be one alone.
     """
-    given = _given_credentials(connection, registries)
+    sources = credential_sources(connection, registries)
+    return run_with(work, connection, sources, transfer)
+
+
+def run_with(
+    work: "Callable[[Client], Awaitable[T]]",
+    connection: Connection,
+    sources: "tuple[CredentialSource, ...]",
+    transfer: Transfer | None = None,
+) -> T:
+    """Likewise, with credentials from these sources."""
+    kept = "" if transfer is None else "\nwhat was moved is kept: the same command goes on from there"
+    return run_async(_worked(work, connection, sources, transfer), kept)
+
+
+def run_async(work: "Coroutine[Any, Any, T]", kept: str = "") -> T:
+    """Wait for some work; raises CommandFailed for each of the client's errors, and for Ctrl-C."""
     try:
-        return asyncio.run(_worked(work, connection, given, transfer))
+        return asyncio.run(work)
     except ClientError as error:
         raise failure_of(error) from error
     except KeyboardInterrupt:
-        message = "stopped"
-        if transfer is not None:
-            message += "\nwhat was moved is kept: the same command goes on from there"
-        raise CommandFailed(message, ExitCode.OTHER) from None
+        raise CommandFailed(f"stopped{kept}", ExitCode.OTHER) from None
 
 
 async def _worked(
     work: "Callable[[Client], Awaitable[T]]",
     connection: Connection,
-    given: "CredentialSource | None",
+    sources: "tuple[CredentialSource, ...]",
     transfer: Transfer | None,
 ) -> T:
     # Imported here, so that help is there at once.
@@ -80,7 +95,7 @@ async def _worked(
         answer=timedelta(seconds=max(connection.timeout, Patience().answer.total_seconds())),
     )
     client = Client(
-        FirstCredentials(() if given is None else (given,)),
+        FirstCredentials(sources),
         origins,
         patience=patience,
         uploads=_upload_settings(transfer),
@@ -100,26 +115,49 @@ def _upload_settings(transfer: Transfer | None) -> "UploadSettings":
     return UploadSettings(ChunkSize(parse_size(transfer.chunk_size), is_automatic=False))
 
 
-def _given_credentials(connection: Connection, registries: frozenset[str]) -> "CredentialSource | None":
-    """What flags and variables say about who logs in, for the one registry that the command is about, if any."""
+def credential_sources(connection: Connection, registries: frozenset[str]) -> "tuple[CredentialSource, ...]":
+    """What flags and variables say about who logs in, for the one registry that it is about, then what is stored."""
     from entrepot.client.credentials import (  # ruff: ignore[import-outside-top-level]
         Anonymous,
         GivenCredentials,
     )
+    from entrepot.client.logins import AuthPlaces, StoredCredentials  # ruff: ignore[import-outside-top-level]
 
     if connection.anonymous:
-        return GivenCredentials(Anonymous("--anonymous"))
-    found = _from_flags(connection) or _from_variables()
+        return (GivenCredentials(Anonymous("--anonymous")),)
+    stored = StoredCredentials(AuthPlaces.of(authfile=connection.authfile))
+    found = given_credentials(connection)
     if found is None or not registries:
-        return None
+        return (stored,)
     if len(registries) != 1:
-        message = "credentials of the command line are for one registry, and this is about several: log in to them"
+        message = (
+            "credentials of the command line are for one registry, and this is about several\n"
+            "next: entrepot login, to each of them"
+        )
         raise CommandFailed(message, ExitCode.USAGE)
     (registry,) = registries
-    return GivenCredentials(found, registry)
+    return (GivenCredentials(found, registry), stored)
 
 
-def _from_flags(connection: Connection) -> "AnyCredentials | None":
+def given_credentials(connection: Connection, *, is_asking: bool = False) -> "AnyCredentials | None":
+    """The credentials that flags or variables have, or with ``is_asking`` those that are typed in at a terminal.
+
+    Raises CommandFailed for flags that contradict each other.
+    """
+    return _from_flags(connection, is_asking=is_asking) or _from_variables() or (_typed() if is_asking else None)
+
+
+def _typed(username: str | None = None) -> "AnyCredentials | None":
+    """What somebody types in, None where nobody can."""
+    from entrepot.client.credentials import Credentials  # ruff: ignore[import-outside-top-level]
+
+    if not sys.stdin.isatty():
+        return None
+    name = username or str(click.prompt("User name", err=True))
+    return Credentials(name, Secret(str(click.prompt("Password", hide_input=True, err=True))), "the terminal")
+
+
+def _from_flags(connection: Connection, *, is_asking: bool) -> "AnyCredentials | None":
     from entrepot.client.credentials import (  # ruff: ignore[import-outside-top-level]
         Credentials,
         RegistryToken,
@@ -131,6 +169,8 @@ def _from_flags(connection: Connection) -> "AnyCredentials | None":
         return RegistryToken(_read_stdin(), "--token-stdin")
     if connection.password_stdin and connection.username:
         return Credentials(connection.username, _read_stdin(), "--password-stdin")
+    if connection.username and is_asking and sys.stdin.isatty():
+        return _typed(connection.username)
     if connection.password_stdin or connection.username:
         raise CommandFailed("--username and --password-stdin go together", ExitCode.USAGE)
     return None

@@ -1,6 +1,7 @@
 """Getting in: what a registry wants to see, and what it is shown."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -92,23 +93,15 @@ class Doors:
 
     def refused(self, knock: Knock, fields: list[str], evidence: tuple[str, ...] = ()) -> ClientError:
         """The error for what is refused although everything that is known was shown."""
-        registry, subject = knock.origin.registry, knock.subject
-        found = self._found.get((registry, knock.repository))
-        login = f"the same command with --username NAME --password-stdin, for {registry}"
+        found = self._found.get((knock.origin.registry, knock.repository))
         if found is None or isinstance(found, Anonymous):
-            places = ", ".join(self._source.places(registry)) or "nowhere, as none were given"
-            cause = f"no credentials for {registry} were found"
-            told = [*evidence, f"looked in: {places}"]
-            return LoginRequired(subject, reason="no-credentials", cause=cause, evidence=told, next_command=login)
-        who = repr(found.username) if isinstance(found, Credentials) else "the token"
-        where = f" (from {found.found_in})" if found.found_in else ""
+            return missing(knock.subject, knock.origin.registry, self._source.places(knock.origin.registry), evidence)
         for challenge in parse_challenges(fields):
             if challenge.parameters.get("error") == "insufficient_scope":
                 wanted = challenge.parameters.get("scope", "")
-                cause = f"{who}{where} may not do this"
-                return Forbidden(subject, reason="scope", cause=cause, evidence=[*evidence, f"wanted: {wanted}"])
-        cause = f"{registry} does not accept {who}{where}: wrong, expired or revoked"
-        return LoginRequired(subject, reason="rejected", cause=cause, evidence=evidence, next_command=login)
+                cause = f"{described(found)} may not do this"
+                return Forbidden(knock.subject, reason="scope", cause=cause, evidence=[*evidence, f"wanted: {wanted}"])
+        return rejected(knock.subject, knock.origin.registry, found, evidence)
 
     async def _bearer(self, knock: Knock, service: Service, scopes: frozenset[Scope]) -> str:
         """A token that was asked for these scopes; requests at the same time share it."""
@@ -135,6 +128,29 @@ class Doors:
 
     def _door(self, knock: Knock) -> _Door:
         return self._doors.setdefault((knock.origin, knock.repository), _Door())
+
+
+def described(credentials: AnyCredentials) -> str:
+    """Credentials as messages name them: who, and where they were found."""
+    who = repr(credentials.username) if isinstance(credentials, Credentials) else "the token"
+    return f"{who} (from {credentials.found_in})" if credentials.found_in else who
+
+
+def missing(subject: str, registry: str, places: Sequence[str], evidence: Sequence[str] = ()) -> LoginRequired:
+    """The error for a registry that wants credentials of which none are known."""
+    told = [*evidence, f"looked in: {', '.join(places) or 'nowhere, as none were given'}"]
+    cause = f"no credentials for {registry} were found"
+    return LoginRequired(
+        subject, reason="no-credentials", cause=cause, evidence=told, next_command=f"entrepot login {registry}"
+    )
+
+
+def rejected(subject: str, registry: str, credentials: AnyCredentials, evidence: Sequence[str] = ()) -> LoginRequired:
+    """The error for credentials that a registry does not accept."""
+    cause = f"{registry} does not accept {described(credentials)}: wrong, expired or revoked"
+    return LoginRequired(
+        subject, reason="rejected", cause=cause, evidence=evidence, next_command=f"entrepot login {registry}"
+    )
 
 
 def _bearer_text(token: Token) -> str:

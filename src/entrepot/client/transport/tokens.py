@@ -22,7 +22,7 @@ _LIFETIME: Final = 60  # seconds, where the service says nothing (the specificat
 _LIFETIME_AT_MOST: Final = 24 * 3600
 _RESERVE: Final = 0.2  # of the lifetime, and at most so many seconds: a token must hold until its request arrives
 _RESERVE_AT_MOST: Final = 10.0
-_CLIENT_ID: Final = "entrepot"
+CLIENT_ID: Final = "entrepot"
 
 Ask: TypeAlias = Callable[[str, URL, dict[str, str], Body | None], Awaitable[bytes]]
 """Send a request to a token service and give its body; raises the client's errors."""
@@ -43,6 +43,8 @@ class Token:
     value: Secret
     scopes: frozenset[Scope]
     good_until: float
+    refresh: Secret | None = None
+    """An identity token, if one was asked for and the service gives them."""
 
 
 def basic(credentials: Credentials) -> str:
@@ -52,18 +54,28 @@ def basic(credentials: Credentials) -> str:
 
 
 async def fetch_token(
-    ask: Ask, service: Service, scopes: frozenset[Scope], credentials: AnyCredentials | None, subject: str
+    ask: Ask,
+    service: Service,
+    scopes: frozenset[Scope],
+    credentials: AnyCredentials | None,
+    subject: str,
+    *,
+    is_offline: bool = False,
 ) -> Token:
-    """Ask for a token; raises LyingRegistry for an answer without one, and what ``ask`` raises."""
+    """Ask for a token, with ``is_offline`` for one to get tokens with later, too (Docker's ``offline_token``).
+
+    Raises LyingRegistry for an answer without a token, and what ``ask`` raises.
+    """
     wanted = [str(scope) for scope in sorted(scopes, key=str)]
     if isinstance(credentials, IdentityToken):
-        form = {"grant_type": "refresh_token", "refresh_token": credentials.token.reveal(), "client_id": _CLIENT_ID}
+        form = {"grant_type": "refresh_token", "refresh_token": credentials.token.reveal(), "client_id": CLIENT_ID}
         form |= {"service": service.service} | ({"scope": " ".join(wanted)} if wanted else {})
         body = Body.of(urlencode(form).encode(), "application/x-www-form-urlencoded")
         content = await ask("POST", URL(service.realm, encoded=True), {}, body)
     else:
         query = [("service", service.service)] if service.service else []
         query += [("scope", scope) for scope in wanted]
+        query += [("offline_token", "true"), ("client_id", CLIENT_ID)] if is_offline else []
         headers: dict[str, str] = {}
         if isinstance(credentials, Credentials):
             query.append(("account", credentials.username))
@@ -79,13 +91,15 @@ def _read(content: bytes, scopes: frozenset[Scope], subject: str) -> Token:
         document = json.loads(content)
         value = document.get("token") or document["access_token"]
         lifetime = document.get("expires_in") or _LIFETIME
+        refresh = document.get("refresh_token")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LyingRegistry(subject, reason="token", cause="the token service sent no token") from error
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         raise LyingRegistry(subject, reason="token", cause="the token service sent a token that cannot be one")
     seconds = min(float(lifetime), _LIFETIME_AT_MOST) if isinstance(lifetime, int | float) else float(_LIFETIME)
     reserve = min(seconds * _RESERVE, _RESERVE_AT_MOST)
-    return Token(Secret(value), scopes, asyncio.get_running_loop().time() + seconds - reserve)
+    good_until = asyncio.get_running_loop().time() + seconds - reserve
+    return Token(Secret(value), scopes, good_until, Secret(refresh) if isinstance(refresh, str) and refresh else None)
 
 
 def check_realm(origin: Origin, base: URL, realm: str, subject: str) -> None:

@@ -84,6 +84,14 @@ class Transport:
             failures += 1
             waited += await self._wait(request, answer, error, failures, waited)
 
+    async def knock(self, request: Request) -> Knock:
+        """How to ask the token service that an origin names; raises NetworkFailure."""
+        return self._knock(request, await self._connections.base(request.origin, request.subject))
+
+    def _knock(self, request: Request, base: URL) -> Knock:
+        ask = partial(self._ask_service, request, base)
+        return Knock(request.origin, base, request.scopes, request.subject, ask)
+
     def _may_try_again(self, request: Request, failures: int) -> bool:
         known = request.origin.authority in self._answered
         allowed = self.patience.retries if known else min(_UNKNOWN_HOST_RETRIES, self.patience.retries)
@@ -119,7 +127,7 @@ class Transport:
             async with self._followed(request, base, None) as answer:
                 yield answer
             return
-        knock = Knock(request.origin, base, request.scopes, request.subject, partial(self._ask_service, request, base))
+        knock = self._knock(request, base)
         authorization = await self._doors.authorization(knock)
         for logins in range(_LOGINS_AT_MOST + 1):
             async with self._followed(request, base, authorization) as answer:
@@ -139,7 +147,7 @@ class Transport:
         for _ in range(REDIRECTS_AT_MOST + 1):
             _check_scheme(url, base, request.subject)
             is_ours = _is_same(url, base)
-            headers = _headers(request, authorization) if is_ours else dict(request.headers)
+            headers = _headers(request, authorization) if is_ours else _foreign_headers(request)
             way = self._way(request, url, base)
             await self._pauses.wait(request.origin.authority)
             self.requests += 1
@@ -220,6 +228,11 @@ def _headers(request: Request, authorization: str | None) -> dict[str, str]:
     if authorization is not None:
         headers["Authorization"] = authorization
     return headers
+
+
+def _foreign_headers(request: Request) -> dict[str, str]:
+    """What a server is told that the origin sends us to: nothing about who we are."""
+    return {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
 
 
 def _check_scheme(url: URL, base: URL, subject: str) -> None:

@@ -1,5 +1,6 @@
 """Registries to move images to and from: ours and CNCF's, with a login and without."""
 
+import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ class Peer:
         """A client that logs in where it has to, and keeps its state in a folder of the test's."""
         given = GivenCredentials(Credentials(registries.USER, Secret(password))) if self.login else None
         return Client(given, saved_uploads=SavedUploads(state))
+
+    def fresh(self) -> str:
+        """A repository of the registry that nothing is in."""
+        return f"{self.address}/team/{secrets.token_hex(5)}"
 
 
 @pytest.fixture(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,12 @@ class MadeLayout:
         """Add a JSON document."""
         return self.blob(json.dumps({"schemaVersion": 2, "mediaType": media_type, **content}).encode(), media_type)
 
-    def image(self, *layers: int, architecture: str = "amd64") -> Descriptor:
-        """Add an image with layers of so many bytes."""
-        config = json.dumps({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}})
+    def image(self, *layers: int, architecture: str = "amd64", config: Mapping[str, Any] | None = None) -> Descriptor:
+        """Add an image with layers of so many bytes; ``config`` says how its containers are started."""
+        rootfs = {"type": "layers", "diff_ids": []}
+        content = {"architecture": architecture, "os": "linux", "rootfs": rootfs, "config": dict(config or {})}
         described = [self.blob(os.urandom(size), LAYER) for size in layers]
-        made = self.document({"config": self.blob(config.encode(), CONFIG), "layers": described}, MANIFEST)
+        made = self.document({"config": self.blob(json.dumps(content).encode(), CONFIG), "layers": described}, MANIFEST)
         return {**made, "platform": {"os": "linux", "architecture": architecture}}
 
     def signature(self, subject: Descriptor) -> Descriptor:

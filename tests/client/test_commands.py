@@ -1,7 +1,6 @@
 """``entrepot push``, ``pull`` and ``copy`` as people and programs run them."""
 
 import json
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -18,15 +17,10 @@ from harness.ports import free_port
 from harness.registry import running_registry
 
 
-def fresh(peer: Peer) -> str:
-    """A repository that nothing is in."""
-    return f"{peer.address}/team/{secrets.token_hex(5)}"
-
-
 def test_push_and_pull(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
     """Stdout has the name with its digest alone; credentials come from stdin or from variables."""
     made, index = signed_index(tmp_path / "made")
-    name = fresh(ours_with_login)
+    name = ours_with_login.fresh()
     flags = ("--username", registries.USER, "--password-stdin")
     pushed = shell.run("push", f"oci:{made.folder}:v1", f"{name}:1.4.2,1.4", *flags, stdin=registries.PASSWORD + "\n")
     assert pushed.returncode == 0, pushed.stderr
@@ -40,7 +34,7 @@ def test_what_programs_read(ours: Peer, shell: Shell, tmp_path: Path) -> None:
     """The result as JSON on stdout, progress as JSON lines on stderr; a dry run only says what it would store."""
     made = MadeLayout(tmp_path / "made")
     made.write(v1=made.image(100, 2_000_000))
-    name = fresh(ours)
+    name = ours.fresh()
     planned = json.loads(shell.run("push", f"oci:{made.folder}:v1", name, "--dry-run", "--output", "json").stdout)
     assert planned["dryRun"]
     assert len(planned["stored"]) == 4
@@ -55,10 +49,10 @@ def test_between_registries(ours: Peer, ours_with_login: Peer, shell: Shell, tmp
     """Credentials that could go to either of two registries are refused: they are for one."""
     made = MadeLayout(tmp_path / "made")
     made.write(v1=made.image(100))
-    source = f"{fresh(ours)}:v1"
+    source = f"{ours.fresh()}:v1"
     assert shell.run("push", f"oci:{made.folder}:v1", source).returncode == 0
-    assert shell.run("copy", source, f"{fresh(ours)}:v2").returncode == 0
-    refused = shell.run("copy", source, f"{fresh(ours_with_login)}:v2", login=True)
+    assert shell.run("copy", source, f"{ours.fresh()}:v2").returncode == 0
+    refused = shell.run("copy", source, f"{ours_with_login.fresh()}:v2", login=True)
     assert refused.returncode == ExitCode.USAGE
     assert "one registry" in refused.stderr
 

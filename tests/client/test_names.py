@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from client.conftest import Peer
-from client.layouts import Descriptor, MadeLayout, signed_index
+from client.layouts import SIGNATURE, Descriptor, MadeLayout, signed_index
 from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
+from harness.programs import find_program, run_program
 
 
 @pytest.fixture
@@ -89,3 +90,55 @@ def test_what_is_there(ask: Callable[..., str], pushed: tuple[str, Descriptor, M
     assert json.loads(ask("digest", f"{name}:1.4.2", "--output", "json"))["size"] == index["size"]
     host, _, repository = name.partition("/")
     assert repository in ask("catalog", host).split()
+
+
+def test_looking_at_an_image(
+    ask: Callable[..., str], pushed: tuple[str, Descriptor, MadeLayout], tmp_path: Path
+) -> None:
+    """Platforms and referrers of an index, configuration and layers of one image, in a registry and in a layout."""
+    name, index, made = pushed
+    found = json.loads(ask("inspect", f"{name}:1.4.2", "--output", "json"))
+    assert (found["digest"], found["platforms"]) == (index["digest"], ["linux/amd64", "linux/arm64"])
+    assert [one["artifactType"] for one in found["referrers"]] == [SIGNATURE]
+    one = json.loads(ask("inspect", f"{name}:1.4.2", "--platform", "linux/arm64", "--output", "json"))
+    assert (one["platforms"], len(one["layers"])) == (["linux/arm64"], 3)
+    for place in (f"{name}:1.4.2", f"oci:{made.folder}:v1"):
+        shown = ask("inspect", place)
+        assert "linux/amd64, linux/arm64" in shown
+        assert index["digest"] in shown
+    labelled = MadeLayout(tmp_path / "labelled")
+    labelled.write(v1=labelled.image(10, config={"Labels": {"a\x1b[31mb": "c\x07d"}, "Entrypoint": ["/app"]}))
+    shown = ask("inspect", f"oci:{labelled.folder}:v1")
+    assert "['/app']" in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
+def test_the_tags_of_a_commit(
+    ask: Callable[..., str], pushed: tuple[str, Descriptor, MadeLayout], tmp_path: Path
+) -> None:
+    """Its name and what describes it; not while files differ from it, and not where there is no commit."""
+    name, _, _ = pushed
+    assert "--git" in ask("tag", f"{name}:1.4.2", "--git", code=ExitCode.USAGE)
+    git: list[str | Path] = [find_program("git"), "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    run_program([*git, "init", "--quiet"])
+    (tmp_path / "file").write_text("1", encoding="utf-8")
+    run_program([*git, "add", "file"])
+    run_program([*git, "commit", "--quiet", "-m", "one"])
+    run_program([*git, "tag", "v1.0.0"])
+    run_program([*git, "commit", "--quiet", "--allow-empty", "-m", "two"])
+    commit = run_program([*git, "rev-parse", "HEAD"]).strip()[:12]
+    given = ask("tag", f"{name}:1.4.2", "--git").splitlines()
+    assert given == [f"{name}:{commit}", f"{name}:v1.0.0-1-g{commit}"]
+    (tmp_path / "file").write_text("2", encoding="utf-8")
+    assert "differ from their commit" in ask("tag", f"{name}:1.4.2", "--git", code=ExitCode.USAGE)
+
+
+def test_a_tag_that_is_not_there(ask: Callable[..., str], pushed: tuple[str, Descriptor, MadeLayout]) -> None:
+    """Those that are close are named; a repository that is not there is another thing."""
+    name, _, _ = pushed
+    ask("tag", f"{name}:1.4.2", "1.4.10", "nightly")
+    told = ask("digest", f"{name}:1.4", code=ExitCode.NOT_FOUND)
+    assert "the repository is there" in told
+    assert f"did you mean {name}:1.4.10, {name}:1.4.2" in told
+    assert "did you mean" not in ask("digest", f"{name}:zzzzzz", code=ExitCode.NOT_FOUND)
+    assert "no such repository, or it is hidden" in ask("digest", f"{name}-none:1.4", code=ExitCode.NOT_FOUND)

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "untag": LazyCommand("entrepot.cli.image.naming", "untag", "Take a tag away, and nothing else."),
     "delete": LazyCommand("entrepot.cli.image.naming", "delete", "Delete an image from a registry."),
     "digest": LazyCommand("entrepot.cli.image.looking", "digest", "Print the digest of an image."),
+    "inspect": LazyCommand("entrepot.cli.image.inspecting", "inspect", "Show what an image is and is made of."),
     "manifest": LazyCommand("entrepot.cli.image.looking", "manifest", "Print a manifest as it was pushed."),
     "catalog": LazyCommand("entrepot.cli.image.looking", "catalog", "List the repositories of a registry."),
     "serve": LazyCommand("entrepot.cli.server.serve", "serve", "Run the registry.", "server"),

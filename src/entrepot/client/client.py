@@ -1,10 +1,12 @@
 """The client for programs: ``async with Client() as client: await client.copy(source, target)``."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from typing import Final, Self
 
-from entrepot.client.copy import JOBS, Copied, Copy, CopyOptions, image_at
+from entrepot.client.copy import JOBS, Copied, Copy, CopyOptions, each, image_at
 from entrepot.client.credentials import (
     Anonymous,
     AnyCredentials,
@@ -12,8 +14,10 @@ from entrepot.client.credentials import (
     GivenCredentials,
     IdentityToken,
 )
+from entrepot.client.dating import created_at
 from entrepot.client.errors import DigestMismatch, NotFound, RegistryRefused, TagExists, UnsupportedHere
 from entrepot.client.given_origins import GivenOrigins
+from entrepot.client.inspecting import Inspected, inspect
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
 from entrepot.client.logins.device import DeviceCode, log_in_by_device
 from entrepot.client.origins import Origin, OriginSource
@@ -30,7 +34,7 @@ from entrepot.client.targets.registry.listings import list_repositories, list_ta
 from entrepot.client.targets.registry.manifests import delete_manifest, get_manifest, head_manifest
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
 from entrepot.client.targets.tar_files import TarFiles
-from entrepot.client.transport import Patience, Transport
+from entrepot.client.transport import Patience, RateLimit, Transport
 from entrepot.client.transport.proving import Proven, prove
 from entrepot.oci import Descriptor, Digest, RepositoryName, Tag
 
@@ -52,8 +56,9 @@ class Client:
         patience: Patience | None = None,
         uploads: UploadSettings | None = None,
         saved_uploads: SavedUploads | None = None,
+        rate: RateLimit | None = None,
     ) -> None:
-        self._transport = Transport(credentials or GivenCredentials(Anonymous()), patience)
+        self._transport = Transport(credentials or GivenCredentials(Anonymous()), patience, rate)
         self._origins = origins or GivenOrigins()
         self._uploads = uploads or UploadSettings()
         self._saved = saved_uploads or SavedUploads()
@@ -127,10 +132,32 @@ class Client:
         descriptor = await self.resolve(source, platform=platform)
         return descriptor, await readable.manifest(descriptor)
 
+    async def inspect(self, source: str, *, platform: str | None = None) -> Inspected:
+        """What an image or index is, what it is made of, and what refers to it; no layer is fetched."""
+        location = parse_source(source)
+        wanted = None if platform is None else WantedPlatform.parse(platform)
+        return await inspect(await self.readable(location), location.reference, wanted)
+
     async def tags(self, repository: str) -> list[Tag]:
         """All tags of a repository, as the registry orders them."""
         access = await self._access(ImageReference.parse(repository))
         return [tag async for tag in list_tags(access)]
+
+    async def dated_tags(self, repository: str) -> list[tuple[Tag, datetime | None]]:
+        """All tags, each with when its image says to have been made; asks for two documents of each image."""
+        reference = ImageReference.parse(repository)
+        place = await self._repository(reference)
+        asking = asyncio.Semaphore(JOBS * 2)
+        dates: dict[Digest, datetime | None] = {}
+
+        async def dated(tag: Tag) -> tuple[Tag, datetime | None]:
+            async with asking:
+                descriptor = await place.resolve(tag)
+                if descriptor.digest not in dates:
+                    dates[descriptor.digest] = await created_at(place, descriptor)
+            return tag, dates[descriptor.digest]
+
+        return await each(dated(tag) for tag in await self.tags(repository))
 
     async def repositories(self, registry: str) -> AsyncGenerator[RepositoryName, None]:
         """The repositories of a registry, as far as it lists them."""

@@ -99,7 +99,7 @@ class Copy:
 
     async def _tags_to_set(self, root: Descriptor, tags: Sequence[Tag]) -> list[Tag]:
         """The tags that do not name the image yet; raises TagExists where none may be moved."""
-        there = await _all(self._target.tagged(tag) for tag in tags)
+        there = await each(self._target.tagged(tag) for tag in tags)
         wanted = [tag for tag, digest in zip(tags, there, strict=True) if digest != root.digest]
         if self._options.no_clobber:
             for tag, digest in zip(tags, there, strict=True):
@@ -127,7 +127,7 @@ class Copy:
             return
         content = await self._source.manifest(descriptor)
         manifest = parsed_manifest(self._source, descriptor, content)
-        await _all(self._plan(child, plan, depth + 1) for child in manifest.child_references())
+        await each(self._plan(child, plan, depth + 1) for child in manifest.child_references())
         for blob in manifest.blob_references():
             if blob.required:
                 plan.blobs[blob.descriptor.digest] = blob.descriptor
@@ -144,7 +144,7 @@ class Copy:
     async def _carried_out(self, plan: _Plan, root: Descriptor | None, tags: Sequence[Tag]) -> None:
         """Move blobs, the largest first, then store manifests in order, the root with its tags last."""
         largest_first = sorted(plan.blobs.values(), key=lambda blob: -blob.size)
-        await _all(self._move(blob) for blob in largest_first if blob.digest not in self._moved)
+        await each(self._move(blob) for blob in largest_first if blob.digest not in self._moved)
         for descriptor, content in plan.manifests.values():
             if root is None or descriptor.digest != root.digest:
                 await self._store(descriptor, content, ())
@@ -164,7 +164,7 @@ class Copy:
         """Copy what refers to the image, and what refers to that."""
         seen = {subject.digest for subject in subjects}
         for _ in range(DEPTH_AT_MOST):
-            found = await _all(self._referrers_of(subject) for subject in subjects)
+            found = await each(self._referrers_of(subject) for subject in subjects)
             subjects = []
             for tag, descriptor in (entry for entries in found for entry in entries):
                 if descriptor.digest in seen and tag is None:
@@ -230,7 +230,7 @@ def parsed_manifest(source: Readable, descriptor: Descriptor, content: bytes) ->
         raise ContentInvalid(subject, reason="manifest", cause=error.message, evidence=evidence) from error
 
 
-async def _all(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+async def each(awaitables: Iterable[Awaitable[T]]) -> list[T]:
     """What all of them give, in order; the first failure ends the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from entrepot.cli.image.options import OUTPUT, PLATFORM, Connection, connected
+from entrepot.cli.image.places import registries_of
 from entrepot.cli.image.refusals import failure_of
 from entrepot.cli.image.working import run
 from entrepot.cli.output import print_json
 from entrepot.client.errors import ClientError
-from entrepot.client.locations import parse_source
 from entrepot.client.references import parse_registry
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @OUTPUT
 def digest(*, image: str, platform: str | None, connection: Connection, output: str) -> None:
     """Print the digest of an image in a registry, a layout or an archive."""
-    found = run(lambda client: client.resolve(image, platform=platform), connection, _registries(image))
+    found = run(lambda client: client.resolve(image, platform=platform), connection, registries_of(image))
     if output == "json":
         print_json({"digest": str(found.digest), "mediaType": found.media_type, "size": found.size})
         return
@@ -38,7 +38,7 @@ def digest(*, image: str, platform: str | None, connection: Connection, output: 
 @connected
 def manifest(*, image: str, platform: str | None, connection: Connection) -> None:
     """Print a manifest, byte for byte as it was pushed."""
-    _, content = run(lambda client: client.manifest(image, platform=platform), connection, _registries(image))
+    _, content = run(lambda client: client.manifest(image, platform=platform), connection, registries_of(image))
     sys.stdout.buffer.write(content)
 
 
@@ -63,14 +63,3 @@ def catalog(*, registry: str, connection: Connection, output: str) -> None:
         return
     for name in found:
         click.echo(name)
-
-
-def _registries(text: str) -> frozenset[str]:
-    """The registry that a place is in, if it is in one; raises CommandFailed for what is none."""
-    try:
-        image = parse_source(text).image
-    except ClientError as error:
-        raise failure_of(error) from error
-    if image is not None and image.is_short:
-        click.echo(f"entrepot: {image.place} is meant", err=True)
-    return frozenset() if image is None else frozenset({image.registry})

@@ -5,6 +5,7 @@ import click
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.image.options import OUTPUT, Connection, Transfer, connected, transferring
+from entrepot.cli.image.places import tell_what_is_meant
 from entrepot.cli.image.progress import telling
 from entrepot.cli.image.refusals import failure_of
 from entrepot.cli.image.working import run
@@ -86,8 +87,7 @@ def _copy(
 ) -> None:
     registries = frozenset(place.image.registry for place in (read_from, write_to) if place.image is not None)
     for place in (read_from, write_to):
-        if place.image is not None and place.image.is_short:
-            click.echo(f"entrepot: {place.image.place} is meant", err=True)
+        tell_what_is_meant(place)
     with telling(transfer.progress) as progress:
         copied = run(
             lambda client: client.copy(

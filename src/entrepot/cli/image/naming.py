@@ -1,6 +1,7 @@
 """`entrepot tags`, `tag`, `untag` and `delete`: the names of images in a registry."""
 
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -8,6 +9,7 @@ import click
 
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
+from entrepot.cli.image.commits import commit_tags
 from entrepot.cli.image.options import OUTPUT, Connection, connected
 from entrepot.cli.image.refusals import failure_of
 from entrepot.cli.image.working import run
@@ -24,18 +26,21 @@ _FULL_VERSION: Final = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+.*")
 @click.argument("repository")
 @click.option(
     "--sort",
-    type=click.Choice(["name", "semver"]),
+    type=click.Choice(["name", "semver", "date"]),
     default="name",
     show_default=True,
-    help="By name, or versions from the oldest to the newest and then other tags.",
+    help="By name; versions from the oldest to the newest and then other tags; or by when the images were made.",
 )
 @click.option("--filter", "pattern", metavar="GLOB", default="*", help="Only tags such as 1.4.*, with * and ?.")
 @connected
 @OUTPUT
 def tags(*, repository: str, sort: str, pattern: str, connection: Connection, output: str) -> None:
     """List the tags of a repository, HOST/NAME."""
-    image = _image(repository)
-    found = run(lambda client: client.tags(repository), connection, frozenset({image.registry}))
+    registries = frozenset({_image(repository).registry})
+    if sort == "date":
+        _print_dated(run(lambda client: client.dated_tags(repository), connection, registries), pattern, output)
+        return
+    found = run(lambda client: client.tags(repository), connection, registries)
     chosen = [tag for tag in found if fnmatchcase(tag.text, pattern)]
     chosen.sort(key=_by_version if sort == "semver" else _by_name)
     if output == "json":
@@ -49,10 +54,20 @@ def tags(*, repository: str, sort: str, pattern: str, connection: Connection, ou
 @click.argument("image")
 @click.argument("names", nargs=-1, metavar="[TAG...]")
 @click.option("--semver", is_flag=True, help="From HOST/NAME:1.4.2 also 1.4 and 1; of a pre-release nothing.")
+@click.option("--git", is_flag=True, help="The commit of the working tree here, and what git describe says of it.")
 @click.option("--force", is_flag=True, help="Move tags that are whole versions, such as 1.4.2, too.")
 @connected
 @OUTPUT
-def tag(*, image: str, names: tuple[str, ...], semver: bool, force: bool, connection: Connection, output: str) -> None:
+def tag(
+    *,
+    image: str,
+    names: tuple[str, ...],
+    semver: bool,
+    git: bool,
+    force: bool,
+    connection: Connection,
+    output: str,
+) -> None:
     """Give an image more tags, without moving its content.
 
     A whole version, such as 1.4.2, is moved with --force alone; 1.4, 1 and other tags are there to be moved. The tag
@@ -60,8 +75,9 @@ def tag(*, image: str, names: tuple[str, ...], semver: bool, force: bool, connec
     """
     reference = _image(image)
     wanted = [_tag(name) for name in names] + (_floating(reference.tag) if semver else [])
+    wanted += [one for one in (commit_tags() if git else []) if one not in wanted]
     if not wanted:
-        raise CommandFailed("there is no tag to give: write them, or --semver for a version", ExitCode.USAGE)
+        raise CommandFailed("there is no tag to give: write them, or --semver for a version, or --git", ExitCode.USAGE)
     fixed = [one for one in wanted if _FULL_VERSION.fullmatch(one.text)]
     moving = [one for one in wanted if one not in fixed]
     registries = frozenset({reference.registry})
@@ -98,6 +114,18 @@ def delete(*, image: str, force: bool, connection: Connection) -> None:
     registries = frozenset({reference.registry})
     digest = run(lambda client: client.delete(image, with_other_tags=force), connection, registries)
     click.echo(f"{reference.place}@{digest}")
+
+
+def _print_dated(found: list[tuple[Tag, datetime | None]], pattern: str, output: str) -> None:
+    """From the oldest to the newest, and then those that have no date."""
+    chosen = [(tag, made) for tag, made in found if fnmatchcase(tag.text, pattern)]
+    never = datetime.max.replace(tzinfo=UTC)
+    chosen.sort(key=lambda entry: (entry[1] or never, entry[0].text))
+    if output == "json":
+        print_json([{"tag": tag.text, "created": made} for tag, made in chosen])
+        return
+    for tag, made in chosen:
+        click.echo(f"{made.isoformat(timespec='seconds') if made else '-'}  {tag}")
 
 
 def _floating(version: Tag | None) -> list[Tag]:

@@ -94,6 +94,7 @@ class Transfer:
     no_clobber: bool
     chunk_size: str
     resume: bool
+    limit_rate: str | None
     progress: str
 
 
@@ -116,6 +117,11 @@ _TRANSFER: Final = (
         help="Bytes of a request when a large blob is sent, such as 5MB; auto, or none for one request.",
     ),
     click.option("--resume/--no-resume", default=True, show_default=True, help="Whether to go on with what is there."),
+    click.option(
+        "--limit-rate",
+        metavar="SIZE",
+        help="Bytes per second of everything together, such as 20MB.  [default: none]",
+    ),
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "plain", "json", "none"]),
@@ -147,9 +153,9 @@ def _gathered(command: Callable[..., Any], options: tuple[Any, ...], kind: Any, 
     return gather
 
 
-def parse_size(text: str) -> int:
-    """Read ``5MB``, ``16MiB`` or bytes; raises CommandFailed."""
+def parse_size(text: str, flag: str) -> int:
+    """Read ``5MB``, ``16MiB`` or bytes as the value of a flag; raises CommandFailed."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or not int(match[1]):
-        raise CommandFailed(f"--chunk-size: {text!r} is no size such as 5MB, 16MiB, auto or none", ExitCode.USAGE)
+        raise CommandFailed(f"{flag}: {text!r} is no size such as 5MB or 16MiB", ExitCode.USAGE)
     return int(match[1]) * _UNITS[(match[2] or "").lower()]

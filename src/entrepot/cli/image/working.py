@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from entrepot.client.client import Client
     from entrepot.client.credentials import AnyCredentials, CredentialSource
     from entrepot.client.targets.registry import UploadSettings
+    from entrepot.client.transport import RateLimit
 
 T = TypeVar("T")
 
@@ -100,9 +101,17 @@ async def _worked(
         patience=patience,
         uploads=_upload_settings(transfer),
         saved_uploads=SavedUploads(is_kept=transfer is None or transfer.resume),
+        rate=_rate_limit(transfer),
     )
     async with client:
         return await work(client)
+
+
+def _rate_limit(transfer: Transfer | None) -> "RateLimit":
+    from entrepot.client.transport import RateLimit  # ruff: ignore[import-outside-top-level]
+
+    text = None if transfer is None else transfer.limit_rate
+    return RateLimit(None if text is None else parse_size(text, "--limit-rate"))
 
 
 def _upload_settings(transfer: Transfer | None) -> "UploadSettings":
@@ -112,7 +121,7 @@ def _upload_settings(transfer: Transfer | None) -> "UploadSettings":
         return UploadSettings()
     if transfer.chunk_size == "none":
         return UploadSettings(ChunkSize(None, is_automatic=False))
-    return UploadSettings(ChunkSize(parse_size(transfer.chunk_size), is_automatic=False))
+    return UploadSettings(ChunkSize(parse_size(transfer.chunk_size, "--chunk-size"), is_automatic=False))
 
 
 def credential_sources(connection: Connection, registries: frozenset[str]) -> "tuple[CredentialSource, ...]":

@@ -21,6 +21,7 @@ from entrepot.client.origins import Origin, Scheme, TLSSettings
 from entrepot.client.transport.addresses import FixedResolver, OuterResolver, SystemResolver, is_inner
 from entrepot.client.transport.failures import failures_of, is_plain_http
 from entrepot.client.transport.patience import Patience
+from entrepot.client.transport.rate import RateLimit
 from entrepot.client.transport.requests import Body
 
 CONNECTIONS_PER_HOST: Final = 32
@@ -42,7 +43,8 @@ class Way:
 class Connections:
     """Pools of HTTP/1.1 connections, one for each way."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, rate: RateLimit) -> None:
+        self._rate = rate
         self._patience = patience
         self._sessions: dict[Way, aiohttp.ClientSession] = {}
         self._schemes: dict[Origin, str] = {}
@@ -112,7 +114,7 @@ class Connections:
         if body is not None:
             sent["Content-Type"] = body.media_type
             sent["Content-Length"] = str(body.size)
-            data = watch.over(body.chunks(), self._patience.answer) if body.size else None
+            data = watch.over(self._rate.over(body.chunks()), self._patience.answer) if body.size else None
             timeout = self._timeout(self._patience.answer)
         async with watch:
             return await session.request(

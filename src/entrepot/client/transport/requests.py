@@ -1,5 +1,6 @@
 """What is sent to a registry, and what comes back."""
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,6 +10,7 @@ import aiohttp
 from entrepot.client.errors import LyingRegistry
 from entrepot.client.origins import Origin
 from entrepot.client.transport.failures import failures_of
+from entrepot.client.transport.rate import RateLimit
 from entrepot.client.transport.scopes import Scope
 
 ERROR_BYTES_AT_MOST: Final = 64 * 1024
@@ -59,9 +61,10 @@ class Request:
 class Answer:
     """An answer whose body has not been read yet."""
 
-    def __init__(self, response: aiohttp.ClientResponse, subject: str, *, is_foreign: bool) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, subject: str, rate: RateLimit, *, is_foreign: bool) -> None:
         self._response = response
         self._subject = subject
+        self._rate = rate
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.url = str(response.url)
@@ -98,5 +101,6 @@ class Answer:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes; raises NetworkFailure where it breaks off or stands still."""
         with failures_of(self._subject, self.host):
-            async for chunk in self._response.content.iter_any():
-                yield chunk
+            async with contextlib.aclosing(self._rate.over(self._response.content.iter_any())) as chunks:
+                async for chunk in chunks:
+                    yield chunk

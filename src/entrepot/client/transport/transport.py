@@ -19,6 +19,7 @@ from entrepot.client.transport.connections import Connections, Way
 from entrepot.client.transport.doors import Doors, Knock
 from entrepot.client.transport.failures import TRANSIENT
 from entrepot.client.transport.patience import RETRIED_STATUSES, Patience, Pauses, retry_after_of
+from entrepot.client.transport.rate import RateLimit
 from entrepot.client.transport.refusals import refusal_of
 from entrepot.client.transport.requests import Answer, Body, Request
 from entrepot.client.transport.tokens import TOKEN_BYTES_AT_MOST
@@ -34,11 +35,14 @@ _EXPIRED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 class Transport:
     """What registries are asked through; one for a whole program, closed at its end."""
 
-    def __init__(self, credentials: CredentialSource, patience: Patience | None = None) -> None:
+    def __init__(
+        self, credentials: CredentialSource, patience: Patience | None = None, rate: RateLimit | None = None
+    ) -> None:
+        self.rate = rate or RateLimit()
         self.patience = patience or Patience()
         self.requests = 0
         """How many requests were sent so far, those to token services included."""
-        self._connections = Connections(self.patience)
+        self._connections = Connections(self.patience, self.rate)
         self._doors = Doors(credentials)
         self._pauses = Pauses()
         self._answered: set[str] = set()
@@ -154,7 +158,7 @@ class Transport:
             async with self._connections.send(
                 way, request.method, url, headers, request.body, request.subject
             ) as response:
-                answer = Answer(response, request.subject, is_foreign=not is_ours)
+                answer = Answer(response, request.subject, self.rate, is_foreign=not is_ours)
                 location = response.headers.get("Location")
                 if location is None or not _is_followed(request, answer.status):
                     yield answer

@@ -19,6 +19,7 @@ from entrepot.client.targets.registry.manifests import (
 )
 from entrepot.client.targets.registry.referrers import add_to_tag, list_referrers
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
+from entrepot.client.targets.registry.suggestions import explained
 from entrepot.client.targets.registry.uploads import Upload, UploadSettings
 from entrepot.client.transport import Transport
 from entrepot.oci import Descriptor, Digest, Reference, RegistryError, Tag, parse_manifest
@@ -56,7 +57,12 @@ class RegistryRepository:
                     return (await get_manifest(self.access, wanted, mirror))[0]
                 except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
                     pass
-        return await head_manifest(self.access, wanted)
+        try:
+            return await head_manifest(self.access, wanted)
+        except NotFound as error:
+            if isinstance(wanted, Digest):
+                raise
+            raise await explained(self.access, wanted, error) from error
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest by its digest."""

@@ -1,4 +1,4 @@
-"""Starting and stopping the two registries, each with a fresh data directory, on loopback."""
+"""Starting and stopping registries, each with a fresh data directory, on loopback."""
 
 import base64
 import contextlib
@@ -19,7 +19,8 @@ from typing import Final, Literal, TypeAlias
 from bench.errors import BenchFailed
 from bench.machine import CHECKOUT
 
-Name: TypeAlias = Literal["entrepot", "distribution"]
+Name: TypeAlias = Literal["entrepot", "distribution", "docker-registry"]
+"""Ours, CNCF distribution v3, and the last release of version 2 as Debian ships it."""
 NAMES: Final[tuple[Name, Name]] = ("entrepot", "distribution")
 
 USER: Final = "admin"
@@ -80,8 +81,11 @@ def distribution_program() -> Path:
 def running(name: Name, folder: Path, *, login: bool) -> Generator[Registry, None, None]:
     """Start a registry in ``folder``, which is made, and stop it afterwards; without ``login`` everybody may push."""
     folder.mkdir(parents=True)
-    start = _start_entrepot if name == "entrepot" else _start_distribution
-    process, port = start(folder, login=login)
+    if name == "entrepot":
+        process, port = _start_entrepot(folder, login=login)
+    else:
+        program = distribution_program() if name == "distribution" else Path("docker-registry")
+        process, port = _start_distribution(program, folder, login=login)
     try:
         yield Registry(name, login, port, process.pid)
     finally:
@@ -106,7 +110,7 @@ def _start_entrepot(folder: Path, *, login: bool) -> tuple[subprocess.Popen[byte
     return process, _wait_for_port(process, log, told_port)
 
 
-def _start_distribution(folder: Path, *, login: bool) -> tuple[subprocess.Popen[bytes], int]:
+def _start_distribution(program: Path, folder: Path, *, login: bool) -> tuple[subprocess.Popen[bytes], int]:
     htpasswd = folder / "htpasswd"
     htpasswd.write_text(_HTPASSWD, encoding="ascii")
     text = _DISTRIBUTION + (_DISTRIBUTION_LOGIN if login else "")
@@ -115,7 +119,7 @@ def _start_distribution(folder: Path, *, login: bool) -> tuple[subprocess.Popen[
     for attempt in range(1, _START_ATTEMPTS + 1):
         port = _free_port()
         file.write_text(text.format(data=folder / "data", port=port, htpasswd=htpasswd), encoding="utf-8")
-        process, log = _run([distribution_program(), "serve", file], folder, environment)
+        process, log = _run([program, "serve", file], folder, environment)
         try:
             return process, _wait_for_port(process, log, partial(int, port))
         except BenchFailed:  # somebody else may have taken the port meanwhile

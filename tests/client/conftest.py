@@ -1,4 +1,4 @@
-"""Registries to move images to and from: ours and CNCF's, with a login and without."""
+"""Registries to move images to and from: ours, CNCF's, and the one before, with a login and without."""
 
 import secrets
 from collections.abc import Generator
@@ -35,7 +35,7 @@ class Peer:
 
 @pytest.fixture(
     scope="session",
-    params=[("entrepot", True), ("entrepot", False), ("distribution", True), ("distribution", False)],
+    params=[(name, login) for name in ("entrepot", "distribution", "docker-registry") for login in (True, False)],
     ids=lambda param: f"{param[0]}-{'login' if param[1] else 'open'}",
 )
 def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Peer, None, None]:

@@ -41,7 +41,7 @@ def image(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> str:
     return name
 
 
-@pytest.fixture(scope="session", params=["entrepot", "distribution"])
+@pytest.fixture(scope="session", params=["entrepot", "distribution", "docker-registry"])
 def wanting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
     """The address of a registry that wants a login: one by tokens, one by the password itself."""
     with registries.running(request.param, tmp_path_factory.mktemp("wanting") / "registry", login=True) as running:

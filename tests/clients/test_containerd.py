@@ -1,5 +1,6 @@
 """containerd's command `ctr`: push, pull, indexes, run."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from clients.containerd import Ctr
 from clients.contract import ImageClientContract
 from clients.image import Layout
 from clients.requests import BLOB, Watch
-from harness.registry import LiveRegistry
+from harness.programs import run_program
+from harness.registry import LiveRegistry, running_registry
 
 
 @pytest.fixture
@@ -66,3 +68,22 @@ def test_a_layer_of_another_repository_is_mounted(
     sent = [seen.bytes_in for seen in watch.requests() if seen.method == "PUT" and "uploads" in seen.route]
     assert not sent
     assert len([seen for seen in watch.requests() if seen.method == "POST" and seen.status == 201]) >= 3
+
+
+def test_the_same_hosts_are_asked(ctr: Ctr, small_image: Layout, tmp_path: Path) -> None:
+    """A registry that is found by containerd's hosts.toml alone is found there by our own client, too."""
+    folder = tmp_path / "config" / "containerd" / "certs.d"
+    with running_registry(tmp_path / "registry", "--anonymous", "push") as registry:
+        ctr.push(small_image, f"{registry.address}/ctr/hosts:1.0")
+        hosts = folder / "registry.example" / "hosts.toml"
+        hosts.parent.mkdir(parents=True)
+        mirror = f'[host."{registry.url}"]\ncapabilities = ["pull", "resolve"]\n'
+        hosts.write_text(f'server = "https://registry.example"\n{mirror}', encoding="utf-8")
+        name = "registry.example/ctr/hosts:1.0"
+        ctr("images", "pull", "--hosts-dir", folder, name)
+        ctr.forget(name)
+        ours = run_program(
+            [Path(sys.executable).with_name("entrepot"), "digest", name],
+            environment={"XDG_CONFIG_HOME": str(tmp_path / "config"), "HOME": str(tmp_path)},
+        )
+    assert ours.strip() == small_image.digest

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "digest": LazyCommand("entrepot.cli.image.looking", "digest", "Print the digest of an image."),
     "inspect": LazyCommand("entrepot.cli.image.inspecting", "inspect", "Show what an image is and is made of."),
     "manifest": LazyCommand("entrepot.cli.image.looking", "manifest", "Print a manifest as it was pushed."),
+    "origins": LazyCommand("entrepot.cli.image.origins", "origins", "Say how a registry is reached, and who says so."),
     "catalog": LazyCommand("entrepot.cli.image.looking", "catalog", "List the repositories of a registry."),
     "serve": LazyCommand("entrepot.cli.server.serve", "serve", "Run the registry.", "server"),
     "settings": LazyCommand(

@@ -20,7 +20,7 @@ from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.inspecting import Inspected, inspect
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
 from entrepot.client.logins.device import DeviceCode, log_in_by_device
-from entrepot.client.origins import Origin, OriginSource
+from entrepot.client.origins import Origin, OriginSource, Route
 from entrepot.client.platforms import WantedPlatform
 from entrepot.client.progress import Progress, silent
 from entrepot.client.references import ImageReference, parse_registry
@@ -226,6 +226,11 @@ class Client:
         Raises UnsupportedHere where the registry has no such login, LoginRequired if it was declined.
         """
         return await log_in_by_device(self._transport, await self._origin(registry), show)
+
+    async def route(self, image: str) -> Route:
+        """How a repository is reached, and which mirrors are asked before it; nothing is sent."""
+        reference = ImageReference.parse(image)
+        return await self._origins.find(reference.registry, reference.repository.text)
 
     async def blob_reader(self, image: str, digest: Digest, size: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a blob as they come; compare their digest with the one that you asked for."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from entrepot.client.addresses import is_loopback
 from entrepot.client.errors import ConfigurationInvalid
 from entrepot.client.origins import Origin, OriginSource, Route, Scheme, TLSSettings
 from entrepot.client.references import DOCKER_HUB
@@ -39,7 +40,8 @@ class GivenOrigins:
         origin = route.origin
         if not self.registries or registry in self.registries:
             origin = self._given(origin)
-        return replace(route, origin=with_proxy(origin))
+        mirrors = tuple(replace(mirror, origin=with_proxy(mirror.origin)) for mirror in route.mirrors)
+        return replace(route, origin=with_proxy(origin), mirrors=mirrors)
 
     def _given(self, origin: Origin) -> Origin:
         tls = origin.tls
@@ -56,7 +58,7 @@ class GivenOrigins:
             has_port = urlsplit(f"//{origin.registry}").port is not None
             port = origin.port if has_port else 80
         elif self.authorities or self.certificate or not self.is_verified:
-            scheme = Scheme.HTTPS if scheme is Scheme.LOOPBACK else scheme
+            scheme = Scheme.HTTPS if scheme is Scheme.EITHER else scheme
         address = self.addresses.get((origin.host, port), origin.address)
         return replace(origin, tls=tls, scheme=scheme, port=port, address=address)
 
@@ -65,11 +67,11 @@ def plain_origin(registry: str) -> Origin:
     """A registry about which nothing is known: TLS, and plain HTTP at most for this machine."""
     parts = urlsplit(f"//{registry}")
     host = parts.hostname or ""
-    scheme = Scheme.LOOPBACK if registry.startswith(_LOOPBACK) and _is_loopback(host) else Scheme.HTTPS
+    scheme = Scheme.EITHER if registry.startswith(_LOOPBACK) and is_loopback(host) else Scheme.HTTPS
     port = parts.port or 443
     if registry == DOCKER_HUB:
         return Origin(registry, Scheme.HTTPS, _HUB_HOST, 443)
-    if scheme is Scheme.LOOPBACK and parts.port is None:
+    if scheme is Scheme.EITHER and parts.port is None:
         port = 80
         scheme = Scheme.HTTP
     return Origin(registry, scheme, host, port)
@@ -77,10 +79,10 @@ def plain_origin(registry: str) -> Origin:
 
 def with_proxy(origin: Origin) -> Origin:
     """With the proxy of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` unless ``NO_PROXY`` names the host."""
-    if origin.proxy is not None or origin.scheme is Scheme.LOOPBACK or _is_loopback(origin.host):
+    if origin.proxy is not None or is_loopback(origin.host):
         return origin
     proxies = urllib.request.getproxies_environment()
-    proxy = proxies.get(origin.scheme.value) or proxies.get("all")
+    proxy = proxies.get("https" if origin.scheme is Scheme.EITHER else origin.scheme.value) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass_environment(origin.authority, proxies):  # type: ignore[attr-defined]  # not in its stub
         return origin
     if not proxy.startswith("http://"):
@@ -100,12 +102,6 @@ def parse_address(text: str) -> tuple[tuple[str, int], str]:
     if not host or not port.isdecimal() or not address:
         raise ConfigurationInvalid(text, reason="resolve", cause="it is not HOST:PORT:ADDRESS")
     return (host, int(port)), address.strip("[]")
-
-
-def _is_loopback(host: str) -> bool:
-    from entrepot.client.transport.addresses import is_loopback  # ruff: ignore[import-outside-top-level]  it imports aiohttp
-
-    return is_loopback(host)
 
 
 def _without_user(url: str) -> str:

@@ -13,8 +13,8 @@ class Scheme(StrEnum):
 
     HTTPS = "https"
     HTTP = "http"
-    LOOPBACK = "loopback"
-    """TLS, or plain HTTP where no TLS is spoken; for names and addresses of this machine only."""
+    EITHER = "either"
+    """TLS, or plain HTTP where no TLS is spoken: for this machine itself, and what configuration calls insecure."""
 
 
 @dataclass(frozen=True, slots=True)

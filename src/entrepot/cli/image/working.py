@@ -73,6 +73,10 @@ async def _worked(
 ) -> T:
     # Imported here, so that help is there at once.
     from entrepot.client.client import Client  # ruff: ignore[import-outside-top-level]
+    from entrepot.client.configuration import (  # ruff: ignore[import-outside-top-level]
+        ConfigurationPlaces,
+        ConfiguredOrigins,
+    )
     from entrepot.client.credentials import FirstCredentials  # ruff: ignore[import-outside-top-level]
     from entrepot.client.given_origins import GivenOrigins, parse_address  # ruff: ignore[import-outside-top-level]
     from entrepot.client.targets.registry.saved_uploads import (  # ruff: ignore[import-outside-top-level]
@@ -81,6 +85,7 @@ async def _worked(
     from entrepot.client.transport import Patience  # ruff: ignore[import-outside-top-level]
 
     origins = GivenOrigins(
+        configured=ConfiguredOrigins(ConfigurationPlaces.of()),
         authorities=connection.ca,
         certificate=connection.cert,
         key=connection.key,

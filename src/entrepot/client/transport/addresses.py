@@ -1,34 +1,12 @@
-"""Which addresses a server may send a client to."""
+"""How names become addresses, and to which of them a server may send a client."""
 
-import ipaddress
 import socket
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
 
-
-def is_inner(address: str) -> bool:
-    """Whether an address is not of the public internet: loopback, private, link-local, reserved."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address):
-        embedded = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo or (None, None))[1]
-        if embedded is not None:
-            parsed = embedded
-    return not parsed.is_global or parsed.is_multicast
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host as it is written is this machine: ``localhost``, 127.0.0.0/8, ``::1``."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from entrepot.client.addresses import is_inner
 
 
 class InnerAddress(OSError):

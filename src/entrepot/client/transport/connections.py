@@ -16,9 +16,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from entrepot.client.addresses import is_inner
 from entrepot.client.errors import ConfigurationInvalid, LyingRegistry, NetworkFailure, TLSFailure
 from entrepot.client.origins import Origin, Scheme, TLSSettings
-from entrepot.client.transport.addresses import FixedResolver, OuterResolver, SystemResolver, is_inner
+from entrepot.client.transport.addresses import FixedResolver, OuterResolver, SystemResolver
 from entrepot.client.transport.failures import failures_of, is_plain_http
 from entrepot.client.transport.patience import Patience
 from entrepot.client.transport.rate import RateLimit
@@ -59,7 +60,7 @@ class Connections:
 
     async def base(self, origin: Origin, subject: str) -> URL:
         """Where the origin is, with the scheme that it speaks; raises NetworkFailure, TLSFailure."""
-        if origin.scheme is not Scheme.LOOPBACK:
+        if origin.scheme is not Scheme.EITHER:
             return _url(origin, origin.scheme.value)
         async with self._locks.setdefault(origin, asyncio.Lock()):
             if origin not in self._schemes:

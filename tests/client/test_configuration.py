@@ -1,0 +1,336 @@
+"""Certificates, mirrors and addresses as podman, docker, containerd and this client have them in files."""
+
+import json
+import re
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from client.conftest import Peer
+from client.counting_proxy import counting_proxy
+from client.layouts import MadeLayout, blobs_of
+from client.shell import Shell
+from entrepot.cli.exit_codes import ExitCode
+from entrepot.client.client import Client
+from entrepot.client.configuration import ConfigurationPlaces, ConfiguredOrigins
+from entrepot.client.errors import ConfigurationInvalid, OriginBlocked, TLSFailure
+from entrepot.client.given_origins import GivenOrigins
+from entrepot.client.targets.registry.saved_uploads import SavedUploads
+from harness.certificates import Certificates, make_certificates
+from harness.programs import find_program, run_program
+from harness.registry import LiveRegistry, running_registry
+
+PAGES = sorted((Path(__file__).resolve().parents[2] / "docs").glob("client.*md"))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority that no system knows."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+@pytest.fixture(scope="module")
+def secured(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Generator[LiveRegistry, None, None]:
+    """A registry with a certificate of this authority, open to everybody."""
+    folder = tmp_path_factory.mktemp("secured")
+    with running_registry(folder, *certificates.flags(), "--anonymous", "push") as registry:
+        yield registry
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> ConfigurationPlaces:
+    """The files of somebody, and of a machine, that has none yet."""
+    return ConfigurationPlaces.of({"HOME": str(tmp_path / "home")}, tmp_path / "etc")
+
+
+def client_of(places: ConfigurationPlaces, state: Path) -> Client:
+    """A client that goes by these files."""
+    origins = GivenOrigins(configured=ConfiguredOrigins(places))
+    return Client(origins=origins, saved_uploads=SavedUploads(state))
+
+
+def written(path: Path, content: str) -> Path:
+    """A file with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def pushed(folder: Path, shell: Shell, name: str, *layers: int) -> MadeLayout:
+    """An image that is in a registry."""
+    made = MadeLayout(folder)
+    made.write(v1=made.image(*(layers or (100,))))
+    ended = shell.run("push", f"oci:{made.folder}:v1", name, "--progress", "none")
+    assert ended.returncode == 0, ended.stderr
+    return made
+
+
+TRUSTING = {
+    "podman, user": "home/.config/containers/certs.d/{host}/ca.crt",
+    "podman": "etc/containers/certs.d/{host}/ca.crt",
+    "docker": "etc/docker/certs.d/{host}/ca.crt",
+    "containerd, folder": "etc/containerd/certs.d/{host}/ca.crt",
+    "containerd": "etc/containerd/certs.d/localhost_{port}_/hosts.toml",
+    "containerd, all": "home/.config/containerd/certs.d/_default/hosts.toml",
+    "own": "etc/entrepot/client.toml",
+}
+
+
+@pytest.mark.parametrize("tool", TRUSTING)
+async def test_a_private_authority_is_trusted(
+    tool: str, secured: LiveRegistry, certificates: Certificates, places: ConfigurationPlaces, tmp_path: Path
+) -> None:
+    """Wherever any of the tools has it; without, nothing is sent to a registry that nobody vouches for."""
+    host = f"localhost:{secured.port}"
+    async with client_of(places, tmp_path / "state") as client:
+        with pytest.raises(TLSFailure):
+            await client.tags(f"{host}/team/app")
+    path = tmp_path / TRUSTING[tool].format(host=host, port=secured.port)
+    authority = certificates.authority.read_text(encoding="utf-8")
+    if path.name == "hosts.toml":
+        written(path.with_name("authority.pem"), authority)
+        written(path, f'server = "https://{host}"\nca = "authority.pem"\n')
+    elif path.name == "client.toml":
+        written(path.with_name("authority.pem"), authority)
+        written(path, f'[registries."{host}"]\nca = "authority.pem"\n')
+    else:
+        written(path, authority)
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    async with client_of(places, tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", f"{host}/team/app:v1")
+        route = await client.route(f"{host}/team/app")
+        assert any(str(path.parent) in place for place in route.origin.found_in)
+
+
+async def test_a_certificate_without_its_key(places: ConfigurationPlaces, tmp_path: Path) -> None:
+    """Is named; with it, it is shown to the registry."""
+    folder = tmp_path / "etc" / "docker" / "certs.d" / "registry.example:5000"
+    certificate = written(folder / "client.cert", "")
+    async with client_of(places, tmp_path / "state") as client:
+        with pytest.raises(ConfigurationInvalid, match=r"client\.key"):
+            await client.route("registry.example:5000/app")
+    key = written(folder / "client.key", "")
+    async with client_of(places, tmp_path / "state") as client:
+        tls = (await client.route("registry.example:5000/app")).origin.tls
+        assert (tls.certificate, tls.key) == (certificate, key)
+        assert (await client.route("registry.example/app")).origin.tls.certificate is None
+
+
+def test_podman_reads_the_same_certificates(
+    secured: LiveRegistry, certificates: Certificates, shell: Shell, tmp_path: Path
+) -> None:
+    """A folder of the machine, by skopeo and by this client."""
+    host = f"localhost:{secured.port}"
+    folder = Path("/etc/containers/certs.d") / host
+    assert not folder.exists()
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    try:
+        folder.mkdir(parents=True)
+        shutil.copyfile(certificates.authority, folder / "ca.crt")
+        ended = shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/podman:v1")
+        assert ended.returncode == 0, ended.stderr
+        raw = run_program([find_program("skopeo"), "inspect", "--raw", f"docker://{host}/team/podman:v1"])
+        assert raw == shell.run("manifest", f"{host}/team/podman:v1").stdout
+    finally:
+        shutil.rmtree(folder)
+
+
+MIRRORED = """
+[[registry]]
+prefix = "registry.example/team"
+location = "{registry}/team"
+insecure = true
+[[registry.mirror]]
+location = "{mirror}/team"
+insecure = true
+{more}
+"""
+
+
+def test_mirrors_are_asked_first_and_pushed_to_never(
+    ours: Peer, ours_with_login: Peer, shell: Shell, tmp_path: Path
+) -> None:
+    """Skopeo and this client go by the same registries.conf; what the mirror lacks comes from the registry."""
+    name = ours.fresh().partition("/team/")[2]
+    here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 3_000_000)
+    with counting_proxy(ours.address) as mirror, counting_proxy(ours.address) as registry:
+        addresses = {"mirror": f"127.0.0.1:{mirror.port}", "registry": f"127.0.0.1:{registry.port}"}
+        file = written(tmp_path / "registries.conf", MIRRORED.format(**addresses, more=""))
+        environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+        image = f"registry.example/team/{name}:v1"
+        skopeo: list[str | Path] = [find_program("skopeo"), "--registries-conf", file]
+        run_program([*skopeo, "copy", f"docker://{image}", f"dir:{tmp_path / 'dir'}"])
+        by_skopeo = mirror.received
+        assert by_skopeo > 3_000_000
+        pulled = shell.run("pull", image, tmp_path / "back", environment=environment)
+        assert pulled.returncode == 0, pulled.stderr
+        assert mirror.received - by_skopeo > 3_000_000
+        assert registry.received < 100_000
+        assert blobs_of(tmp_path / "back") == set(here.digests)
+        before = mirror.sent
+        new = MadeLayout(tmp_path / "new")
+        new.write(v2=new.image(2_000_000))
+        ended = shell.run("push", f"oci:{new.folder}:v2", f"registry.example/team/{name}:v2", environment=environment)
+        assert ended.returncode == 0, ended.stderr
+        assert registry.sent > 2_000_000
+        assert mirror.sent - before < 10_000
+        told = json.loads(shell.run("origins", image, "--output", "json", environment=environment).stdout)
+        assert [one["server"] for one in told] == [addresses["mirror"], addresses["registry"]]
+        assert all(str(file) in one["found in"][0] for one in told)
+
+
+def test_a_mirror_that_is_down(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """The registry is asked in its place."""
+    name = ours.fresh().partition("/team/")[2]
+    here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 2_000_000)
+    content = MIRRORED.format(mirror="127.0.0.1:1", registry=ours.address, more='pull-from-mirror = "digest-only"')
+    file = written(tmp_path / "registries.conf", content)
+    pulled = shell.run(
+        "pull",
+        f"registry.example/team/{name}:v1",
+        tmp_path / "back",
+        environment={"CONTAINERS_REGISTRIES_CONF": str(file)},
+    )
+    assert pulled.returncode == 0, pulled.stderr
+    assert blobs_of(tmp_path / "back") == set(here.digests)
+
+
+async def test_a_host_of_containerd_serves_many_registries(
+    ours: Peer, shell: Shell, places: ConfigurationPlaces, tmp_path: Path
+) -> None:
+    """Beneath the path that it has, for what it may, with headers that are shown to nobody else."""
+    name = ours.fresh().partition("/team/")[2]
+    made = pushed(tmp_path / "here", shell, f"{ours.address}/team/hub/{name}:v1")
+    written(
+        tmp_path / "etc" / "containerd" / "certs.d" / "registry.example" / "hosts.toml",
+        f"""
+        server = "https://registry.example"
+        [host."http://{ours.address}/v2/team/hub"]
+        capabilities = ["pull", "resolve"]
+        override_path = true
+        [host."http://{ours.address}/v2/team/hub".header]
+        x-key = ["a secret word"]
+        [host."https://second.example:5000"]
+        capabilities = ["pull"]
+        """,
+    )
+    async with client_of(places, tmp_path / "state") as client:
+        route = await client.route(f"registry.example/{name}:v1")
+        first, second = route.mirrors
+        assert (first.repository, first.namespace, first.tags) == (f"team/hub/{name}", "registry.example", True)
+        assert (second.tags, second.digests, second.origin.authority) == (False, True, "second.example:5000")
+        assert "a secret word" not in repr(route)
+        assert str((await client.resolve(f"registry.example/{name}:v1")).digest) == made.digests[-1]
+
+
+def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:
+    """Is not asked, by this client and by skopeo; the longest beginning of a name counts."""
+    content = '[[registry]]\nprefix = "*.example"\nblocked = true\n[[registry]]\nlocation = "good.example/team"\n'
+    file = written(tmp_path / "registries.conf", content)
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    refused = shell.run("tags", "bad.example/team/app", environment=environment)
+    assert refused.returncode == ExitCode.POLICY
+    assert str(file) in refused.stderr
+    told = run_program(
+        [find_program("skopeo"), "--registries-conf", file, "inspect", "docker://bad.example/team/app"],
+        expected_to_fail=True,
+    )
+    assert "blocked" in told
+    assert shell.run("origins", "good.example/team/app", environment=environment).returncode == 0
+    assert shell.run("origins", "good.example/other/app", environment=environment).returncode == ExitCode.POLICY
+
+
+def test_a_registry_that_is_insecure(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Is spoken to without TLS where it has none, because a file says so and never by itself."""
+    port = ours.address.rpartition(":")[2]
+    name = f"registry.example:{port}/team/app"
+    resolve = ("--resolve", f"registry.example:{port}:127.0.0.1")
+    refused = shell.run("tags", name, *resolve)
+    assert refused.returncode == ExitCode.NETWORK
+    assert "speaks plain HTTP" in refused.stderr
+    file = written(
+        tmp_path / "registries.conf", f'[[registry]]\nlocation = "registry.example:{port}"\ninsecure = true\n'
+    )
+    asked = shell.run("tags", name, *resolve, environment={"CONTAINERS_REGISTRIES_CONF": str(file)})
+    assert asked.returncode == ExitCode.NOT_FOUND, asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("home/.config/entrepot/client.toml", "[registries.host]\nplain = true\n", "registries.host.plain"),
+        ("home/.config/entrepot/client.toml", "[registries", "client.toml"),
+        ("etc/containers/registries.conf", "[[registry]]\nlocation = 1\n", r"registry\[0\].location"),
+        ("etc/containers/registries.conf.d/a.conf", "[[registry]]\ninsecure = true\n", r"registry\[0\]"),
+        ("etc/containerd/certs.d/host.example/hosts.toml", '[host."ftp://x"]\n', "host.ftp://x"),
+        (
+            "etc/containerd/certs.d/host.example/hosts.toml",
+            '[host."https://x"]\ncapabilities=["all"]\n',
+            "capabilities",
+        ),
+        ("home/.docker/config.json", '{"proxies": [1]}', "proxies"),
+    ],
+)
+async def test_what_cannot_be_used_is_named(
+    file: str, content: str, said: str, places: ConfigurationPlaces, tmp_path: Path
+) -> None:
+    """By file and key; nothing is guessed."""
+    written(tmp_path / file, content)
+    async with client_of(places, tmp_path / "state") as client:
+        with pytest.raises(ConfigurationInvalid, match=said) as raised:
+            await client.route("host.example/team/app")
+        assert str(tmp_path / file) in str(raised.value)
+
+
+async def test_the_own_file_counts_more(places: ConfigurationPlaces, tmp_path: Path) -> None:
+    """Than what others have been told, and the user's more than the machine's."""
+    written(tmp_path / "etc/containers/registries.conf", '[[registry]]\nlocation = "host.example"\ninsecure = true\n')
+    written(tmp_path / "etc/entrepot/client.toml", '[registries."host.example"]\naddress = "192.0.2.1"\n')
+    async with client_of(places, tmp_path / "state") as client:
+        assert (await client.route("host.example/app")).origin.address == "192.0.2.1"
+    written(
+        tmp_path / "home/.config/entrepot/client.toml",
+        '[registries."host.example"]\nplain_http = true\nproxy = "http://proxy.example:3128"\n'
+        '[[registries."host.example".mirrors]]\nlocation = "near.example/all"\n'
+        '[registries."off.example"]\nblocked = true\n',
+    )
+    async with client_of(places, tmp_path / "state") as client:
+        route = await client.route("host.example/app")
+        assert (route.origin.scheme, route.origin.port, route.origin.address) == ("http", 80, None)
+        assert route.origin.proxy == "http://proxy.example:3128"
+        (mirror,) = route.mirrors
+        assert (mirror.origin.registry, mirror.repository, mirror.tags) == ("near.example", "all/app", False)
+        with pytest.raises(OriginBlocked):
+            await client.route("off.example/app")
+
+
+async def test_proxies_of_docker(places: ConfigurationPlaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment names none; not for hosts that are excepted."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    default = {"httpsProxy": "http://proxy.example:3128", "noProxy": "near.example"}
+    written(tmp_path / "home/.docker/config.json", json.dumps({"proxies": {"default": default}}))
+    async with client_of(places, tmp_path / "state") as client:
+        assert (await client.route("far.example/app")).origin.proxy == "http://proxy.example:3128"
+        assert (await client.route("near.example/app")).origin.proxy is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://other.example:1")
+    async with client_of(places, tmp_path / "state") as client:
+        assert (await client.route("far.example/app")).origin.proxy == "http://other.example:1"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_the_file_of_the_page(page: Path, places: ConfigurationPlaces, tmp_path: Path) -> None:
+    """The client.toml that the documentation shows can be used as it stands."""
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    written(tmp_path / "home/.config/entrepot/client.toml", example)
+    async with client_of(places, tmp_path / "state") as client:
+        route = await client.route("registry.example.com:5000/team/app")
+    assert route.origin.address == "192.0.2.1"
+    assert [mirror.repository for mirror in route.mirrors] == ["all/team/app"]

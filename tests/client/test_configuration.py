@@ -143,7 +143,7 @@ def test_podman_reads_the_same_certificates(
 
 MIRRORED = """
 [[registry]]
-prefix = "registry.example/team"
+prefix = "{named}/team"
 location = "{registry}/team"
 insecure = true
 [[registry.mirror]]
@@ -156,14 +156,15 @@ insecure = true
 def test_mirrors_are_asked_first_and_pushed_to_never(
     ours: Peer, ours_with_login: Peer, shell: Shell, tmp_path: Path
 ) -> None:
-    """Skopeo and this client go by the same registries.conf; what the mirror lacks comes from the registry."""
+    """Skopeo and this client go by the same registries.conf; a push goes to the registry that is named."""
     name = ours.fresh().partition("/team/")[2]
     here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 3_000_000)
     with counting_proxy(ours.address) as mirror, counting_proxy(ours.address) as registry:
-        addresses = {"mirror": f"127.0.0.1:{mirror.port}", "registry": f"127.0.0.1:{registry.port}"}
+        named = f"registry.example:{ours.address.rpartition(':')[2]}"
+        addresses = {"named": named, "mirror": f"127.0.0.1:{mirror.port}", "registry": f"127.0.0.1:{registry.port}"}
         file = written(tmp_path / "registries.conf", MIRRORED.format(**addresses, more=""))
         environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
-        image = f"registry.example/team/{name}:v1"
+        image = f"{named}/team/{name}:v1"
         skopeo: list[str | Path] = [find_program("skopeo"), "--registries-conf", file]
         run_program([*skopeo, "copy", f"docker://{image}", f"dir:{tmp_path / 'dir'}"])
         by_skopeo = mirror.received
@@ -173,15 +174,18 @@ def test_mirrors_are_asked_first_and_pushed_to_never(
         assert mirror.received - by_skopeo > 3_000_000
         assert registry.received < 100_000
         assert blobs_of(tmp_path / "back") == set(here.digests)
-        before = mirror.sent
+        before = registry.sent + mirror.sent
         new = MadeLayout(tmp_path / "new")
         new.write(v2=new.image(2_000_000))
-        ended = shell.run("push", f"oci:{new.folder}:v2", f"registry.example/team/{name}:v2", environment=environment)
+        resolve = ("--resolve", f"{named}:127.0.0.1")
+        target = f"{named}/team/{name}:v2"
+        ended = shell.run("push", f"oci:{new.folder}:v2", target, *resolve, environment=environment)
         assert ended.returncode == 0, ended.stderr
-        assert registry.sent > 2_000_000
-        assert mirror.sent - before < 10_000
+        assert registry.sent + mirror.sent == before
+        assert "v2" in shell.run("tags", f"{ours.address}/team/{name}").stdout.split()
         told = json.loads(shell.run("origins", image, "--output", "json", environment=environment).stdout)
-        assert [one["server"] for one in told] == [addresses["mirror"], addresses["registry"]]
+        assert [one["server"] for one in told] == [addresses["mirror"], addresses["registry"], named]
+        assert [one["asked for"] for one in told][1:] == ["pulls", "pushes"]
         assert all(str(file) in one["found in"][0] for one in told)
 
 
@@ -189,7 +193,9 @@ def test_a_mirror_that_is_down(ours: Peer, shell: Shell, tmp_path: Path) -> None
     """The registry is asked in its place."""
     name = ours.fresh().partition("/team/")[2]
     here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 2_000_000)
-    content = MIRRORED.format(mirror="127.0.0.1:1", registry=ours.address, more='pull-from-mirror = "digest-only"')
+    content = MIRRORED.format(
+        named="registry.example", mirror="127.0.0.1:1", registry=ours.address, more='pull-from-mirror = "digest-only"'
+    )
     file = written(tmp_path / "registries.conf", content)
     pulled = shell.run(
         "pull",

@@ -30,8 +30,11 @@ def origins(*, image: str, connection: Connection, output: str) -> None:
     except ClientError as error:
         raise failure_of(error) from error
     route = run(lambda client: client.route(image), connection, frozenset({reference.registry}))
-    asked = [_described(mirror.origin, mirror.repository, _use(mirror)) for mirror in route.mirrors]
-    asked.append(_described(route.origin, route.repository, "everything"))
+    asked = [_described(mirror.origin, mirror.repository, _use(mirror), mirror.namespace) for mirror in route.mirrors]
+    last = route.pulled_from
+    if last is not None:
+        asked.append(_described(last.origin, last.repository, "pulls", last.namespace))
+    asked.append(_described(route.origin, route.repository, "everything" if last is None else "pushes"))
     if output == "json":
         print_json(asked)
         return
@@ -48,7 +51,7 @@ def _use(mirror: "Mirror") -> str:
     return " and ".join(kind for kind, is_asked in kinds if is_asked) or "nothing"
 
 
-def _described(origin: "Origin", repository: str, use: str) -> dict[str, Any]:
+def _described(origin: "Origin", repository: str, use: str, namespace: str | None = None) -> dict[str, Any]:
     """A server as people and programs read it; of headers only the names."""
     scheme = "https, else http" if origin.scheme == "either" else origin.scheme.value
     return {
@@ -56,11 +59,12 @@ def _described(origin: "Origin", repository: str, use: str) -> dict[str, Any]:
         "scheme": scheme,
         "repository": repository,
         "asked for": use,
+        "asked as": namespace,
         "address": origin.address,
         "authorities": [str(path) for path in origin.tls.authorities],
         "certificate": None if origin.tls.certificate is None else str(origin.tls.certificate),
         "verified": origin.scheme != "http" and origin.tls.verify,
-        "proxy": None if origin.proxy is None else origin.proxy.rpartition("@")[2],
+        "proxy": origin.proxy.rpartition("@")[2] if origin.proxy else None,
         "headers": [name for name, _ in origin.headers],
         "found in": list(origin.found_in),
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from entrepot.client.origins import Origin, Route
+from entrepot.client.origins import Mirror, Origin, Route
 from entrepot.client.transport import Scope, Transport
 from entrepot.oci import Descriptor, Digest, Reference
 
@@ -32,6 +32,14 @@ class Access:
         if mounted_from is not None and mounted_from != self.route.repository:
             found.add(Scope.repository(mounted_from, "pull"))
         return frozenset(found)
+
+    def pull_scopes(self, mirror: Mirror | None) -> frozenset[Scope]:
+        """What a token needs to pull from a mirror, or from the registry: each has its own name for the repository."""
+        return frozenset({Scope.repository(self.route.repository if mirror is None else mirror.repository, "pull")})
+
+    def namespace(self, mirror: Mirror | None) -> str | None:
+        """What is sent as ``?ns=`` with a pull."""
+        return self.route.namespace if mirror is None else mirror.namespace
 
     def subject(self, what: Reference | Descriptor | None = None) -> str:
         """What an error is about."""

@@ -1,11 +1,13 @@
 """A repository of a registry, to read from and to write to."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from entrepot.client.errors import NotFound
-from entrepot.client.origins import Route
+from entrepot.client.errors import ClientError, NotFound, printable
+from entrepot.client.origins import Mirror, Route
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
 from entrepot.client.targets.port import BlobContent
@@ -51,28 +53,50 @@ class RegistryRepository:
     async def resolve(self, reference: Reference | None) -> Descriptor:
         """What a reference names, ``latest`` for none; mirrors that may are asked first."""
         wanted = reference or _LATEST
-        for mirror in self.access.route.mirrors:
-            if mirror.digests if isinstance(wanted, Digest) else mirror.tags:
-                try:
-                    return (await get_manifest(self.access, wanted, mirror))[0]
-                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
-                    pass
-        try:
-            return await head_manifest(self.access, wanted)
-        except NotFound as error:
-            if isinstance(wanted, Digest):
-                raise
-            raise await explained(self.access, wanted, error) from error
+        found, failures = await self._from_mirrors(wanted)
+        if found is not None:
+            return found[0]
+        with _told_too(failures):
+            try:
+                return await head_manifest(self.access, wanted)
+            except NotFound as error:
+                if isinstance(wanted, Digest):
+                    raise
+                raise await explained(self.access, wanted, error) from error
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest by its digest."""
+        return (await self.get(descriptor.digest))[1]
+
+    async def get(self, reference: Reference) -> tuple[Descriptor, bytes]:
+        """A manifest and what it is; mirrors that may are asked first."""
+        found, failures = await self._from_mirrors(reference)
+        if found is not None:
+            return found
+        with _told_too(failures):
+            return await get_manifest(self.access, reference)
+
+    async def _from_mirrors(self, wanted: Reference) -> tuple[tuple[Descriptor, bytes] | None, list[str]]:
+        """A manifest from the first mirror that has it, and why those before have not."""
+        failures: list[str] = []
         for mirror in self.access.route.mirrors:
-            if mirror.digests:
-                try:
-                    return (await get_manifest(self.access, descriptor.digest, mirror))[1]
-                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
-                    pass
-        return (await get_manifest(self.access, descriptor.digest))[1]
+            if not (mirror.digests if isinstance(wanted, Digest) else mirror.tags):
+                continue
+            try:
+                found = await get_manifest(self.access, wanted, mirror)
+            except ClientError as error:
+                failures.append(f"mirror {mirror.origin.authority}: {error.cause or error.message}")
+                continue
+            if isinstance(wanted, Tag) and mirror.tagged:
+                self._prefer(mirror)
+            return found, failures
+        return None, failures
+
+    def _prefer(self, mirror: Mirror) -> None:
+        """Ask a mirror first for the content of what it said that a tag means."""
+        others = tuple(one for one in self.access.route.mirrors if one != mirror)
+        first = replace(mirror, digests=True, tagged=False)
+        self.access = replace(self.access, route=replace(self.access.route, mirrors=(first, *others)))
 
     def blob(self, descriptor: Descriptor) -> RemoteBlob:
         """A blob of this repository."""
@@ -145,3 +169,13 @@ class RegistryRepository:
             return await head_manifest(self.access, tag, writes=writes)
         except NotFound:
             return None
+
+
+@contextlib.contextmanager
+def _told_too(failures: Sequence[str]) -> Generator[None, None, None]:
+    """Tell with an error of the registry what its mirrors said before."""
+    try:
+        yield
+    except ClientError as error:
+        error.evidence = (*error.evidence, *(printable(line) for line in failures))
+        raise

@@ -53,7 +53,7 @@ class ConfiguredOrigins:
         whole = named.located(name) if named is not None else name
         asked, path = _split(whole)
         if whole == name:
-            last = self._last(registry, repository, origin, prefix)
+            last = self._served_elsewhere(registry, repository)
         else:
             located, inner = self._located(whole, named, is_insecure=is_insecure)
             last = Mirror(located, inner, tags=True, namespace=_namespace(located, asked))
@@ -63,20 +63,20 @@ class ConfiguredOrigins:
             origin = _told(origin, named.found_in, named.prefix)
         return Route(origin, f"{prefix}{repository}" if repository else "", tuple(mirrors[:_MIRRORS_AT_MOST]), last)
 
-    def _last(self, registry: str, repository: str, origin: Origin, prefix: str) -> Mirror | None:
-        """The registry as pulls ask it, where it is on another host and so may be that of several."""
-        namespace = _namespace(origin, registry)
-        if namespace is None or not repository:
+    def _served_elsewhere(self, registry: str, repository: str) -> Mirror | None:
+        """The server that containerd asks in the registry's place; it may be that of several."""
+        hosts = self._hosts_of(registry)
+        if hosts is None or hosts.server is None or hosts.server.is_of(registry) or not repository:
             return None
-        return Mirror(origin, f"{prefix}{repository}", tags=True, namespace=namespace)
+        origin = self._completed(hosts.server, hosts)
+        return Mirror(origin, f"{hosts.server.prefix}{repository}", tags=True, namespace=registry)
 
     def _origin(self, registry: str, *, is_insecure: bool = False) -> tuple[Origin, str]:
         """A server with all that is said of it, and what comes before names of repositories there."""
         origin, prefix = plain_origin(registry), ""
         hosts = self._hosts_of(registry)
-        if hosts is not None and hosts.server is not None:
-            name = registry if hosts.server.is_of(registry) else hosts.server.registry
-            origin, prefix = _served(hosts.server, name, hosts.found_in), hosts.server.prefix
+        if hosts is not None and hosts.server is not None and hosts.server.is_of(registry):
+            origin, prefix = _served(hosts.server, registry, hosts.found_in), hosts.server.prefix
         if is_insecure:
             scheme = Scheme.HTTP if origin.scheme is Scheme.HTTP else Scheme.EITHER
             origin = replace(origin, scheme=scheme, tls=replace(origin.tls, verify=False))
@@ -157,8 +157,7 @@ class ConfiguredOrigins:
             return []
         mirrors = []
         for server in hosts.mirrors:
-            served = _served(server, server.registry, hosts.found_in)
-            origin = self._with_proxy(self._with_own(self._with_certificates(served, has_hosts=True)))
+            origin = self._completed(server, hosts)
             mirrors.append(
                 Mirror(
                     origin,
@@ -169,6 +168,11 @@ class ConfiguredOrigins:
                 )
             )
         return mirrors
+
+    def _completed(self, server: Server, hosts: Hosts) -> Origin:
+        """A server of hosts.toml with what other files say of it."""
+        served = _served(server, server.registry, hosts.found_in)
+        return self._with_proxy(self._with_own(self._with_certificates(served, has_hosts=True)))
 
     def _with_proxy(self, origin: Origin) -> Origin:
         """With docker's proxy where neither a file before names one nor the environment, which is looked at later."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from entrepot.client.configuration.toml_files import Table, read_toml
+from entrepot.client.errors import ReferenceInvalid, printable
 from entrepot.client.origins import TLSSettings
-from entrepot.client.references import DOCKER_HUB, HUB_NAMES
+from entrepot.client.references import DOCKER_HUB, HUB_NAMES, parse_registry
 from entrepot.secrets import Secret
 
 FILE: Final = "hosts.toml"
@@ -91,13 +92,15 @@ def _read(path: Path, document: Any, registry: str) -> Hosts:
 
 
 def _server(table: Table, url: str) -> Server:
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    wrong = table.wrong("", f"{printable(url)!r} is no address such as https://mirror.example.com")
     try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
-        raise table.wrong("", f"{url!r} is no address such as https://mirror.example.com")
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        parse_registry(parts.netloc)
+    except (ValueError, ReferenceInvalid):
+        raise wrong from None
+    host, port = parts.hostname, parts.port
+    if parts.scheme not in {"http", "https"} or not host:
+        raise wrong
     capabilities = table.texts("capabilities")
     if not _CAPABILITIES.issuperset(capabilities):
         raise table.wrong("capabilities", "pull, resolve and push are known")

@@ -1,5 +1,6 @@
 """Certificates, mirrors and addresses as podman, docker, containerd and this client have them in files."""
 
+import base64
 import json
 import re
 import shutil
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import registries
 from client.conftest import Peer
 from client.counting_proxy import counting_proxy
-from client.layouts import MadeLayout, blobs_of
+from client.layouts import MadeLayout, blobs_of, signed_index
 from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.client.client import Client
@@ -205,6 +207,55 @@ def test_a_mirror_that_is_down(ours: Peer, shell: Shell, tmp_path: Path) -> None
     )
     assert pulled.returncode == 0, pulled.stderr
     assert blobs_of(tmp_path / "back") == set(here.digests)
+
+
+def test_a_mirror_in_place_of_a_registry_that_is_gone(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
+    """A mirror under another name, with its own login, has all of an image; the registry's failure hinders nobody."""
+    made, _ = signed_index(tmp_path / "made")
+    name = ours_with_login.fresh()
+    assert shell.run("push", f"oci:{made.folder}:v1", f"{name}:v1", login=True).returncode == 0
+    content = '[[registry]]\nprefix = "registry.example/a/b"\nlocation = "registry.example/a/b"\n'
+    content += f'[[registry.mirror]]\nlocation = "{name}"\ninsecure = true\n'
+    file = written(tmp_path / "registries.conf", content)
+    login = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode("ascii")
+    written(tmp_path / "docker" / "config.json", json.dumps({"auths": {ours_with_login.address: {"auth": login}}}))
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    pulled = shell.run("pull", "registry.example/a/b:v1", tmp_path / "back", environment=environment)
+    assert pulled.returncode == 0, pulled.stderr
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+    missing = shell.run("digest", "registry.example/a/b:v2", environment=environment)
+    assert missing.returncode == ExitCode.NETWORK
+    assert f"mirror {ours_with_login.address}: " in missing.stderr
+
+
+def test_a_mirror_for_tags_alone(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Has the content of what it says that a tag means, and is asked for nothing that has a digest."""
+    name = ours.fresh()
+    made = pushed(tmp_path / "here", shell, f"{name}:v1", 1000)
+    content = '[[registry]]\nlocation = "registry.example/a/b"\n'
+    content += f'[[registry.mirror]]\nlocation = "{name}"\npull-from-mirror = "tag-only"\n'
+    file = written(tmp_path / "registries.conf", content)
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    pulled = shell.run("pull", "registry.example/a/b:v1", tmp_path / "back", environment=environment)
+    assert pulled.returncode == 0, pulled.stderr
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+    by_digest = f"registry.example/a/b@{made.digests[-1]}"
+    assert shell.run("manifest", by_digest, environment=environment).returncode == ExitCode.NETWORK
+
+
+def test_insecure_is_also_a_certificate_of_anybody(secured: LiveRegistry, shell: Shell, tmp_path: Path) -> None:
+    """A registry whose authority nobody knows is reached because registries.conf says so; by podman's tools as well."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    host = f"localhost:{secured.port}"
+    file = written(tmp_path / "registries.conf", f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    assert shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/any:v1").returncode == ExitCode.NETWORK
+    ended = shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/any:v1", environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    skopeo: list[str | Path] = [find_program("skopeo"), "--registries-conf", file, "--insecure-policy"]
+    raw = run_program([*skopeo, "inspect", "--raw", f"docker://{host}/team/any:v1"])
+    assert raw == shell.run("manifest", f"{host}/team/any:v1", environment=environment).stdout
 
 
 async def test_a_host_of_containerd_serves_many_registries(

@@ -56,7 +56,7 @@ class ConfiguredOrigins:
             last = self._served_elsewhere(registry, repository)
         else:
             located, inner = self._located(whole, named, is_insecure=is_insecure)
-            last = Mirror(located, inner, tags=True, namespace=_namespace(located, asked))
+            last = Mirror(located, inner, tags=True)
         mirrors = [*self._own_mirrors(own, repository), *self._named_mirrors(named, name)]
         mirrors += self._hosts_mirrors(asked, path)
         if named is not None:

@@ -33,6 +33,11 @@ class Access:
             found.add(Scope.repository(mounted_from, "pull"))
         return frozenset(found)
 
+    def at(self, mirror: Mirror) -> "Access":
+        """The same repository at a mirror."""
+        route = Route(mirror.origin, mirror.repository, namespace=mirror.namespace)
+        return Access(self.transport, route, self.place)
+
     def pull_scopes(self, mirror: Mirror | None) -> frozenset[Scope]:
         """What a token needs to pull from a mirror, or from the registry: each has its own name for the repository."""
         return frozenset({Scope.repository(self.route.repository if mirror is None else mirror.repository, "pull")})

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from entrepot.client.errors import ClientError, NotFound, printable
+from entrepot.client.errors import ClientError, NetworkFailure, NotFound, printable
 from entrepot.client.origins import Mirror, Route
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
@@ -25,6 +25,8 @@ from entrepot.client.targets.registry.suggestions import explained
 from entrepot.client.targets.registry.uploads import Upload, UploadSettings
 from entrepot.client.transport import Transport
 from entrepot.oci import Descriptor, Digest, Reference, RegistryError, Tag, parse_manifest
+
+T = TypeVar("T")
 
 _LATEST: Final = Tag("latest")
 
@@ -104,17 +106,21 @@ class RegistryRepository:
 
     async def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """The referrers by API or tag."""
-        return await list_referrers(self.access, digest)
+        return await self._told(lambda access: list_referrers(access, digest))
 
     async def digest_tags(self, digest: Digest) -> Sequence[tuple[Tag, Descriptor]]:
         """The tags of signatures and the like that are there."""
         tags = digest_tags(digest)
-        found = await asyncio.gather(*(self._optional(tag) for tag in tags))
+
+        async def those_of(access: Access) -> list[Descriptor | None]:
+            return await asyncio.gather(*(_optional(access, tag) for tag in tags))
+
+        found = await self._told(those_of)
         return [(tag, descriptor) for tag, descriptor in zip(tags, found, strict=True) if descriptor is not None]
 
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the tag names."""
-        descriptor = await self._optional(tag, writes=True)
+        descriptor = await _optional(self.access, tag, writes=True)
         return None if descriptor is None else descriptor.digest
 
     async def has_manifest(self, descriptor: Descriptor) -> bool:
@@ -164,11 +170,23 @@ class RegistryRepository:
         is_here = registry == self.access.origin.registry and repository != self.access.route.repository
         return repository if is_here else None
 
-    async def _optional(self, tag: Tag, *, writes: bool = False) -> Descriptor | None:
+    async def _told(self, ask: Callable[[Access], Awaitable[T]]) -> T:
+        """What the registry says; if it cannot be reached, what a mirror says that may say what tags mean."""
         try:
-            return await head_manifest(self.access, tag, writes=writes)
-        except NotFound:
-            return None
+            return await ask(self.access)
+        except NetworkFailure:
+            for mirror in self.access.route.mirrors:
+                if mirror.tags:
+                    with contextlib.suppress(ClientError):
+                        return await ask(self.access.at(mirror))
+            raise
+
+
+async def _optional(access: Access, tag: Tag, *, writes: bool = False) -> Descriptor | None:
+    try:
+        return await head_manifest(access, tag, writes=writes)
+    except NotFound:
+        return None
 
 
 @contextlib.contextmanager

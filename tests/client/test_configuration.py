@@ -1,11 +1,15 @@
 """Certificates, mirrors and addresses as podman, docker, containerd and this client have them in files."""
 
+import asyncio
 import base64
 import json
 import re
 import shutil
+import threading
 from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,10 +21,11 @@ from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.client.client import Client
 from entrepot.client.configuration import ConfigurationPlaces, ConfiguredOrigins
-from entrepot.client.errors import ConfigurationInvalid, OriginBlocked, TLSFailure
+from entrepot.client.errors import ConfigurationInvalid, LoginRequired, OriginBlocked, TLSFailure
 from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
-from harness.certificates import Certificates, make_certificates
+from harness.administration import Administration
+from harness.certificates import Certificates, ClientCertificates, make_certificates
 from harness.programs import find_program, run_program
 from harness.registry import LiveRegistry, running_registry
 
@@ -218,7 +223,9 @@ def test_a_mirror_in_place_of_a_registry_that_is_gone(ours_with_login: Peer, she
     content += f'[[registry.mirror]]\nlocation = "{name}"\ninsecure = true\n'
     file = written(tmp_path / "registries.conf", content)
     login = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode("ascii")
-    written(tmp_path / "docker" / "config.json", json.dumps({"auths": {ours_with_login.address: {"auth": login}}}))
+    written(
+        tmp_path / "docker" / "config.json", json.dumps({"auths": {f"{ours_with_login.address}/team": {"auth": login}}})
+    )
     environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
     pulled = shell.run("pull", "registry.example/a/b:v1", tmp_path / "back", environment=environment)
     assert pulled.returncode == 0, pulled.stderr
@@ -284,6 +291,72 @@ async def test_a_host_of_containerd_serves_many_registries(
         assert (second.tags, second.digests, second.origin.authority) == (False, True, "second.example:5000")
         assert "a secret word" not in repr(route)
         assert str((await client.resolve(f"registry.example/{name}:v1")).digest) == made.digests[-1]
+
+
+class _Bare(BaseHTTPRequestHandler):
+    """A registry without /v2 in its paths, as some have it that are no registries in all; one manifest is there."""
+
+    content = b'{"schemaVersion":2}'
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        """The manifest."""
+        self.asked.append((self.path, self.headers.get("x-key")))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+
+def test_a_server_without_v2(shell: Shell, tmp_path: Path) -> None:
+    """Is asked beneath the path that hosts.toml has for it, for whom it is, and with its header; it is not printed."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Bare)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        written(
+            tmp_path / "config" / "containerd" / "certs.d" / "registry.example" / "hosts.toml",
+            f"""
+            [host."http://127.0.0.1:{server.server_port}/api"]
+            capabilities = ["pull", "resolve"]
+            override_path = true
+            header = {{ x-key = "a secret word" }}
+            """,
+        )
+        found = shell.run("manifest", "registry.example/team/app:v1")
+        assert (found.returncode, found.stdout) == (0, _Bare.content.decode()), found.stderr
+        assert _Bare.asked == [("/api/team/app/manifests/v1?ns=registry.example", "a secret word")]
+        told = shell.run("origins", "registry.example/team/app")
+        assert "x-key" in told.stdout
+        assert "registry.example" in told.stdout
+        assert "secret" not in told.stdout + told.stderr
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_a_client_certificate(certificates: Certificates, places: ConfigurationPlaces, tmp_path: Path) -> None:
+    """Lies beside the authority, and is shown to the registry that asks for it."""
+    clients = ClientCertificates.make(tmp_path / "clients")
+    flags = (*certificates.flags(), "--tls-client-ca", str(clients.authority), "--anonymous", "none")
+    with running_registry(tmp_path / "registry", *flags) as registry:
+        host = f"localhost:{registry.port}"
+        folder = tmp_path / "etc" / "docker" / "certs.d" / host
+        written(folder / "ca.crt", certificates.authority.read_text(encoding="utf-8"))
+        async with client_of(places, tmp_path / "state") as client:
+            with pytest.raises(LoginRequired):
+                await client.tags(f"{host}/team/app")
+        await asyncio.to_thread(Administration(registry.data).robot, "node", "maintainer", "team/**")
+        certificate, key = clients.issue("node")
+        shutil.copyfile(certificate, folder / "node.cert")
+        shutil.copyfile(key, folder / "node.key")
+        made = MadeLayout(tmp_path / "made")
+        made.write(v1=made.image(100))
+        async with client_of(places, tmp_path / "state") as client:
+            await client.copy(f"oci:{made.folder}:v1", f"{host}/team/app:v1")
+            assert [str(tag) for tag in await client.tags(f"{host}/team/app")] == ["v1"]
 
 
 def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:

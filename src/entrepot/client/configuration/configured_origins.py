@@ -176,10 +176,10 @@ class ConfiguredOrigins:
 
     def _with_proxy(self, origin: Origin) -> Origin:
         """With docker's proxy where neither a file before names one nor the environment, which is looked at later."""
-        if self._proxies is None:
-            self._proxies = read_proxies(self._places.docker_config)
         if origin.proxy is not None or is_loopback(origin.host):
             return origin
+        if self._proxies is None:
+            self._proxies = read_proxies(self._places.docker_config)
         scheme = "http" if origin.scheme is Scheme.HTTP else "https"
         found = self._proxies.find(origin.authority, scheme)
         if found is None or {scheme, "all"} & urllib.request.getproxies_environment().keys():

@@ -16,6 +16,7 @@ import pytest
 from bench import registries
 from client.conftest import Peer
 from client.counting_proxy import counting_proxy
+from client.forwarding_proxy import forwarding_proxy
 from client.layouts import MadeLayout, blobs_of, signed_index
 from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
@@ -357,6 +358,25 @@ async def test_a_client_certificate(certificates: Certificates, places: Configur
         async with client_of(places, tmp_path / "state") as client:
             await client.copy(f"oci:{made.folder}:v1", f"{host}/team/app:v1")
             assert [str(tag) for tag in await client.tags(f"{host}/team/app")] == ["v1"]
+
+
+def test_the_proxy_of_docker_is_used(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """A registry that only the proxy can reach is read through it, without TLS, as the proxy lets none through."""
+    name = ours.fresh()
+    made = pushed(tmp_path / "made", shell, f"{name}:v1")
+    content = '[[registry]]\nlocation = "registry.example:5000"\ninsecure = true\n'
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(written(tmp_path / "registries.conf", content))}
+    image = f"registry.example:5000/{name.partition('/')[2]}:v1"
+    with forwarding_proxy(ours.address) as proxy:
+        config = {"proxies": {"default": {"httpsProxy": proxy.url, "noProxy": "far.example"}}}
+        written(tmp_path / "docker" / "config.json", json.dumps(config))
+        pulled = shell.run("pull", image, tmp_path / "back", environment=environment)
+        assert pulled.returncode == 0, pulled.stderr
+        assert blobs_of(tmp_path / "back") == set(made.digests)
+        assert any(url.startswith("http://registry.example:5000/v2/") for url in proxy.asked)
+        closed = shell.run("digest", "other.example/team/app:v1", "--retries", "0")
+        assert closed.returncode == ExitCode.NETWORK
+        assert "the proxy answers 501" in closed.stderr
 
 
 def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:

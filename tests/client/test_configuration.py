@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import re
 import shutil
 import threading
@@ -129,24 +130,29 @@ async def test_a_certificate_without_its_key(places: ConfigurationPlaces, tmp_pa
         assert (await client.route("registry.example/app")).origin.tls.certificate is None
 
 
+@pytest.mark.parametrize("tree", ["~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d"])
 def test_podman_reads_the_same_certificates(
-    secured: LiveRegistry, certificates: Certificates, shell: Shell, tmp_path: Path
+    secured: LiveRegistry, certificates: Certificates, shell: Shell, tmp_path: Path, tree: str
 ) -> None:
-    """A folder of the machine, by skopeo and by this client."""
+    """Each folder, of the user and of the machine, by skopeo and by this client."""
     host = f"localhost:{secured.port}"
-    folder = Path("/etc/containers/certs.d") / host
+    folder = Path(tree.replace("~", str(shell.home))) / host
     assert not folder.exists()
     made = MadeLayout(tmp_path / "made")
     made.write(v1=made.image(100))
+    name = f"{host}/team/podman:v1"
+    assert shell.run("push", f"oci:{made.folder}:v1", name).returncode == ExitCode.NETWORK
     try:
         folder.mkdir(parents=True)
         shutil.copyfile(certificates.authority, folder / "ca.crt")
-        ended = shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/podman:v1")
+        ended = shell.run("push", f"oci:{made.folder}:v1", name)
         assert ended.returncode == 0, ended.stderr
-        raw = run_program([find_program("skopeo"), "inspect", "--raw", f"docker://{host}/team/podman:v1"])
-        assert raw == shell.run("manifest", f"{host}/team/podman:v1").stdout
+        environment = {**os.environ, **shell.variables}
+        raw = run_program([find_program("skopeo"), "inspect", "--raw", f"docker://{name}"], environment=environment)
+        assert raw == shell.run("manifest", name).stdout
+        assert f"{folder / 'ca.crt'} (authority)" in shell.run("origins", name).stdout
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 MIRRORED = """

@@ -385,6 +385,24 @@ def test_the_proxy_of_docker_is_used(ours: Peer, shell: Shell, tmp_path: Path) -
         assert "the proxy answers 501" in closed.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "server", "repository"),
+    [
+        ("registry.example:5000", "registry.example:5000", ""),
+        ("localhost:5000", "localhost:5000", ""),
+        ("registry.example/team/app:v1", "registry.example:443", "team/app"),
+        ("alpine:3", "registry-1.docker.io:443", "library/alpine"),
+        ("alpine:3.19", "registry-1.docker.io:443", "library/alpine"),
+    ],
+)
+def test_what_origins_is_asked_about(shell: Shell, text: str, server: str, repository: str) -> None:
+    """An image, a repository, or a registry by its host; a tag is no port."""
+    told = json.loads(shell.run("origins", text, "--output", "json").stdout)
+    assert [(one["server"], one["repository"], one["asked for"]) for one in told] == [
+        (server, repository, "everything")
+    ]
+
+
 def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:
     """Is not asked, by this client and by skopeo; the longest beginning of a name counts."""
     content = '[[registry]]\nprefix = "*.example"\nblocked = true\n[[registry]]\nlocation = "good.example/team"\n'

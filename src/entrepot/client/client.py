@@ -23,7 +23,7 @@ from entrepot.client.logins.device import DeviceCode, log_in_by_device
 from entrepot.client.origins import Origin, OriginSource, Route
 from entrepot.client.platforms import WantedPlatform
 from entrepot.client.progress import Progress, silent
-from entrepot.client.references import ImageReference, parse_registry
+from entrepot.client.references import ImageReference, is_bare_registry, parse_registry
 from entrepot.client.targets.archives import DockerArchiveWriter, OciArchive
 from entrepot.client.targets.docker_archive import DockerArchive
 from entrepot.client.targets.layout import Layout, ReadableLayout
@@ -228,7 +228,9 @@ class Client:
         return await log_in_by_device(self._transport, await self._origin(registry), show)
 
     async def route(self, image: str) -> Route:
-        """How a repository is reached, and which mirrors are asked before it; nothing is sent."""
+        """How a repository, or a registry by its ``host[:port]``, is reached, and by which mirrors; nothing is sent."""
+        if is_bare_registry(image):
+            return await self._origins.find(parse_registry(image), "")
         reference = ImageReference.parse(image)
         return await self._origins.find(reference.registry, reference.repository.text)
 

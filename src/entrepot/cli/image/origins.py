@@ -9,14 +9,14 @@ from entrepot.cli.image.refusals import failure_of
 from entrepot.cli.image.working import run
 from entrepot.cli.output import print_json
 from entrepot.client.errors import ClientError
-from entrepot.client.references import ImageReference
+from entrepot.client.references import ImageReference, is_bare_registry, parse_registry
 
 if TYPE_CHECKING:
     from entrepot.client.origins import Mirror, Origin
 
 
 @click.command()
-@click.argument("image")
+@click.argument("image", metavar="REF")
 @connected
 @OUTPUT
 def origins(*, image: str, connection: Connection, output: str) -> None:
@@ -26,10 +26,10 @@ def origins(*, image: str, connection: Connection, output: str) -> None:
     command. Nothing is sent.
     """
     try:
-        reference = ImageReference.parse(image)
+        registry = parse_registry(image) if is_bare_registry(image) else _registry_of(image)
     except ClientError as error:
         raise failure_of(error) from error
-    route = run(lambda client: client.route(image), connection, frozenset({reference.registry}))
+    route = run(lambda client: client.route(image), connection, frozenset({registry}))
     asked = [_described(mirror.origin, mirror.repository, _use(mirror), mirror.namespace) for mirror in route.mirrors]
     last = route.pulled_from
     if last is not None:
@@ -44,6 +44,13 @@ def origins(*, image: str, connection: Connection, output: str) -> None:
         for name, value in one.items():
             if value not in (None, [], ""):
                 click.echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _registry_of(image: str) -> str:
+    reference = ImageReference.parse(image)
+    if reference.is_short:
+        click.echo(f"entrepot: {reference.place} is meant", err=True)
+    return reference.registry
 
 
 def _use(mirror: "Mirror") -> str:

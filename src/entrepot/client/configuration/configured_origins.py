@@ -111,7 +111,7 @@ class ConfiguredOrigins:
             address=own.address or origin.address,
             proxy=origin.proxy if own.proxy is None else own.proxy,
         )
-        return _told(_plain(changed) if own.is_plain_http else changed, own.found_in)
+        return _told(_plain(changed) if own.is_plain_http else changed, own.found_in, f"registries.{origin.registry}")
 
     def _own_mirrors(self, own: OwnRegistry | None, repository: str) -> list[Mirror]:
         mirrors = []

@@ -65,7 +65,11 @@ async def test_authorities_of_all_are_trusted(machine: Machine) -> None:
     own = machine.write("~/.config/entrepot/client.toml", '[registries."registry.example"]\nca = "o.pem"\n')
     origin = await machine.origin("registry.example")
     assert set(origin.tls.authorities) == {docker, hosts.with_name("c.pem"), own.with_name("o.pem")}
-    assert origin.found_in == (f"{hosts} (server, authority)", f"{docker} (authority)", str(own))
+    assert origin.found_in == (
+        f"{hosts} (server, authority)",
+        f"{docker} (authority)",
+        f"{own}, registries.registry.example",
+    )
 
 
 async def test_whoever_trusts_somebody_means_tls(machine: Machine) -> None:

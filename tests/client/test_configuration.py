@@ -1,24 +1,33 @@
 """Certificates, mirrors and addresses as podman, docker, containerd and this client have them in files."""
 
+import asyncio
+import base64
 import json
+import os
 import re
 import shutil
+import threading
 from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from bench import registries
 from client.conftest import Peer
 from client.counting_proxy import counting_proxy
-from client.layouts import MadeLayout, blobs_of
+from client.forwarding_proxy import forwarding_proxy
+from client.layouts import MadeLayout, blobs_of, signed_index
 from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.client.client import Client
 from entrepot.client.configuration import ConfigurationPlaces, ConfiguredOrigins
-from entrepot.client.errors import ConfigurationInvalid, OriginBlocked, TLSFailure
+from entrepot.client.errors import ConfigurationInvalid, LoginRequired, OriginBlocked, TLSFailure
 from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
-from harness.certificates import Certificates, make_certificates
+from harness.administration import Administration
+from harness.certificates import Certificates, ClientCertificates, make_certificates
 from harness.programs import find_program, run_program
 from harness.registry import LiveRegistry, running_registry
 
@@ -121,29 +130,34 @@ async def test_a_certificate_without_its_key(places: ConfigurationPlaces, tmp_pa
         assert (await client.route("registry.example/app")).origin.tls.certificate is None
 
 
+@pytest.mark.parametrize("tree", ["~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d"])
 def test_podman_reads_the_same_certificates(
-    secured: LiveRegistry, certificates: Certificates, shell: Shell, tmp_path: Path
+    secured: LiveRegistry, certificates: Certificates, shell: Shell, tmp_path: Path, tree: str
 ) -> None:
-    """A folder of the machine, by skopeo and by this client."""
+    """Each folder, of the user and of the machine, by skopeo and by this client."""
     host = f"localhost:{secured.port}"
-    folder = Path("/etc/containers/certs.d") / host
+    folder = Path(tree.replace("~", str(shell.home))) / host
     assert not folder.exists()
     made = MadeLayout(tmp_path / "made")
     made.write(v1=made.image(100))
+    name = f"{host}/team/podman:v1"
+    assert shell.run("push", f"oci:{made.folder}:v1", name).returncode == ExitCode.NETWORK
     try:
         folder.mkdir(parents=True)
         shutil.copyfile(certificates.authority, folder / "ca.crt")
-        ended = shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/podman:v1")
+        ended = shell.run("push", f"oci:{made.folder}:v1", name)
         assert ended.returncode == 0, ended.stderr
-        raw = run_program([find_program("skopeo"), "inspect", "--raw", f"docker://{host}/team/podman:v1"])
-        assert raw == shell.run("manifest", f"{host}/team/podman:v1").stdout
+        environment = {**os.environ, **shell.variables}
+        raw = run_program([find_program("skopeo"), "inspect", "--raw", f"docker://{name}"], environment=environment)
+        assert raw == shell.run("manifest", name).stdout
+        assert f"{folder / 'ca.crt'} (authority)" in shell.run("origins", name).stdout
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 MIRRORED = """
 [[registry]]
-prefix = "registry.example/team"
+prefix = "{named}/team"
 location = "{registry}/team"
 insecure = true
 [[registry.mirror]]
@@ -156,14 +170,15 @@ insecure = true
 def test_mirrors_are_asked_first_and_pushed_to_never(
     ours: Peer, ours_with_login: Peer, shell: Shell, tmp_path: Path
 ) -> None:
-    """Skopeo and this client go by the same registries.conf; what the mirror lacks comes from the registry."""
+    """Skopeo and this client go by the same registries.conf; a push goes to the registry that is named."""
     name = ours.fresh().partition("/team/")[2]
     here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 3_000_000)
     with counting_proxy(ours.address) as mirror, counting_proxy(ours.address) as registry:
-        addresses = {"mirror": f"127.0.0.1:{mirror.port}", "registry": f"127.0.0.1:{registry.port}"}
+        named = f"registry.example:{ours.address.rpartition(':')[2]}"
+        addresses = {"named": named, "mirror": f"127.0.0.1:{mirror.port}", "registry": f"127.0.0.1:{registry.port}"}
         file = written(tmp_path / "registries.conf", MIRRORED.format(**addresses, more=""))
         environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
-        image = f"registry.example/team/{name}:v1"
+        image = f"{named}/team/{name}:v1"
         skopeo: list[str | Path] = [find_program("skopeo"), "--registries-conf", file]
         run_program([*skopeo, "copy", f"docker://{image}", f"dir:{tmp_path / 'dir'}"])
         by_skopeo = mirror.received
@@ -173,15 +188,18 @@ def test_mirrors_are_asked_first_and_pushed_to_never(
         assert mirror.received - by_skopeo > 3_000_000
         assert registry.received < 100_000
         assert blobs_of(tmp_path / "back") == set(here.digests)
-        before = mirror.sent
+        before = registry.sent + mirror.sent
         new = MadeLayout(tmp_path / "new")
         new.write(v2=new.image(2_000_000))
-        ended = shell.run("push", f"oci:{new.folder}:v2", f"registry.example/team/{name}:v2", environment=environment)
+        resolve = ("--resolve", f"{named}:127.0.0.1")
+        target = f"{named}/team/{name}:v2"
+        ended = shell.run("push", f"oci:{new.folder}:v2", target, *resolve, environment=environment)
         assert ended.returncode == 0, ended.stderr
-        assert registry.sent > 2_000_000
-        assert mirror.sent - before < 10_000
+        assert registry.sent + mirror.sent == before
+        assert "v2" in shell.run("tags", f"{ours.address}/team/{name}").stdout.split()
         told = json.loads(shell.run("origins", image, "--output", "json", environment=environment).stdout)
-        assert [one["server"] for one in told] == [addresses["mirror"], addresses["registry"]]
+        assert [one["server"] for one in told] == [addresses["mirror"], addresses["registry"], named]
+        assert [one["asked for"] for one in told][1:] == ["pulls", "pushes"]
         assert all(str(file) in one["found in"][0] for one in told)
 
 
@@ -189,7 +207,9 @@ def test_a_mirror_that_is_down(ours: Peer, shell: Shell, tmp_path: Path) -> None
     """The registry is asked in its place."""
     name = ours.fresh().partition("/team/")[2]
     here = pushed(tmp_path / "here", shell, f"{ours.address}/team/{name}:v1", 2_000_000)
-    content = MIRRORED.format(mirror="127.0.0.1:1", registry=ours.address, more='pull-from-mirror = "digest-only"')
+    content = MIRRORED.format(
+        named="registry.example", mirror="127.0.0.1:1", registry=ours.address, more='pull-from-mirror = "digest-only"'
+    )
     file = written(tmp_path / "registries.conf", content)
     pulled = shell.run(
         "pull",
@@ -199,6 +219,57 @@ def test_a_mirror_that_is_down(ours: Peer, shell: Shell, tmp_path: Path) -> None
     )
     assert pulled.returncode == 0, pulled.stderr
     assert blobs_of(tmp_path / "back") == set(here.digests)
+
+
+def test_a_mirror_in_place_of_a_registry_that_is_gone(ours_with_login: Peer, shell: Shell, tmp_path: Path) -> None:
+    """A mirror under another name, with its own login, has all of an image; the registry's failure hinders nobody."""
+    made, _ = signed_index(tmp_path / "made")
+    name = ours_with_login.fresh()
+    assert shell.run("push", f"oci:{made.folder}:v1", f"{name}:v1", login=True).returncode == 0
+    content = '[[registry]]\nprefix = "registry.example/a/b"\nlocation = "registry.example/a/b"\n'
+    content += f'[[registry.mirror]]\nlocation = "{name}"\ninsecure = true\n'
+    file = written(tmp_path / "registries.conf", content)
+    login = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode("ascii")
+    written(
+        tmp_path / "docker" / "config.json", json.dumps({"auths": {f"{ours_with_login.address}/team": {"auth": login}}})
+    )
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    pulled = shell.run("pull", "registry.example/a/b:v1", tmp_path / "back", environment=environment)
+    assert pulled.returncode == 0, pulled.stderr
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+    missing = shell.run("digest", "registry.example/a/b:v2", environment=environment)
+    assert missing.returncode == ExitCode.NETWORK
+    assert f"mirror {ours_with_login.address}: " in missing.stderr
+
+
+def test_a_mirror_for_tags_alone(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Has the content of what it says that a tag means, and is asked for nothing that has a digest."""
+    name = ours.fresh()
+    made = pushed(tmp_path / "here", shell, f"{name}:v1", 1000)
+    content = '[[registry]]\nlocation = "registry.example/a/b"\n'
+    content += f'[[registry.mirror]]\nlocation = "{name}"\npull-from-mirror = "tag-only"\n'
+    file = written(tmp_path / "registries.conf", content)
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    pulled = shell.run("pull", "registry.example/a/b:v1", tmp_path / "back", environment=environment)
+    assert pulled.returncode == 0, pulled.stderr
+    assert blobs_of(tmp_path / "back") == set(made.digests)
+    by_digest = f"registry.example/a/b@{made.digests[-1]}"
+    assert shell.run("manifest", by_digest, environment=environment).returncode == ExitCode.NETWORK
+
+
+def test_insecure_is_also_a_certificate_of_anybody(secured: LiveRegistry, shell: Shell, tmp_path: Path) -> None:
+    """A registry whose authority nobody knows is reached because registries.conf says so; by podman's tools as well."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(100))
+    host = f"localhost:{secured.port}"
+    file = written(tmp_path / "registries.conf", f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(file)}
+    assert shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/any:v1").returncode == ExitCode.NETWORK
+    ended = shell.run("push", f"oci:{made.folder}:v1", f"{host}/team/any:v1", environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    skopeo: list[str | Path] = [find_program("skopeo"), "--registries-conf", file, "--insecure-policy"]
+    raw = run_program([*skopeo, "inspect", "--raw", f"docker://{host}/team/any:v1"])
+    assert raw == shell.run("manifest", f"{host}/team/any:v1", environment=environment).stdout
 
 
 async def test_a_host_of_containerd_serves_many_registries(
@@ -227,6 +298,109 @@ async def test_a_host_of_containerd_serves_many_registries(
         assert (second.tags, second.digests, second.origin.authority) == (False, True, "second.example:5000")
         assert "a secret word" not in repr(route)
         assert str((await client.resolve(f"registry.example/{name}:v1")).digest) == made.digests[-1]
+
+
+class _Bare(BaseHTTPRequestHandler):
+    """A registry without /v2 in its paths, as some have it that are no registries in all; one manifest is there."""
+
+    content = b'{"schemaVersion":2}'
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        """The manifest."""
+        self.asked.append((self.path, self.headers.get("x-key")))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+
+def test_a_server_without_v2(shell: Shell, tmp_path: Path) -> None:
+    """Is asked beneath the path that hosts.toml has for it, for whom it is, and with its header; it is not printed."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Bare)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        written(
+            tmp_path / "config" / "containerd" / "certs.d" / "registry.example" / "hosts.toml",
+            f"""
+            [host."http://127.0.0.1:{server.server_port}/api"]
+            capabilities = ["pull", "resolve"]
+            override_path = true
+            header = {{ x-key = "a secret word" }}
+            """,
+        )
+        found = shell.run("manifest", "registry.example/team/app:v1")
+        assert (found.returncode, found.stdout) == (0, _Bare.content.decode()), found.stderr
+        assert _Bare.asked == [("/api/team/app/manifests/v1?ns=registry.example", "a secret word")]
+        told = shell.run("origins", "registry.example/team/app")
+        assert "x-key" in told.stdout
+        assert "registry.example" in told.stdout
+        assert "secret" not in told.stdout + told.stderr
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_a_client_certificate(certificates: Certificates, places: ConfigurationPlaces, tmp_path: Path) -> None:
+    """Lies beside the authority, and is shown to the registry that asks for it."""
+    clients = ClientCertificates.make(tmp_path / "clients")
+    flags = (*certificates.flags(), "--tls-client-ca", str(clients.authority), "--anonymous", "none")
+    with running_registry(tmp_path / "registry", *flags) as registry:
+        host = f"localhost:{registry.port}"
+        folder = tmp_path / "etc" / "docker" / "certs.d" / host
+        written(folder / "ca.crt", certificates.authority.read_text(encoding="utf-8"))
+        async with client_of(places, tmp_path / "state") as client:
+            with pytest.raises(LoginRequired):
+                await client.tags(f"{host}/team/app")
+        await asyncio.to_thread(Administration(registry.data).robot, "node", "maintainer", "team/**")
+        certificate, key = clients.issue("node")
+        shutil.copyfile(certificate, folder / "node.cert")
+        shutil.copyfile(key, folder / "node.key")
+        made = MadeLayout(tmp_path / "made")
+        made.write(v1=made.image(100))
+        async with client_of(places, tmp_path / "state") as client:
+            await client.copy(f"oci:{made.folder}:v1", f"{host}/team/app:v1")
+            assert [str(tag) for tag in await client.tags(f"{host}/team/app")] == ["v1"]
+
+
+def test_the_proxy_of_docker_is_used(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """A registry that only the proxy can reach is read through it, without TLS, as the proxy lets none through."""
+    name = ours.fresh()
+    made = pushed(tmp_path / "made", shell, f"{name}:v1")
+    content = '[[registry]]\nlocation = "registry.example:5000"\ninsecure = true\n'
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(written(tmp_path / "registries.conf", content))}
+    image = f"registry.example:5000/{name.partition('/')[2]}:v1"
+    with forwarding_proxy(ours.address) as proxy:
+        config = {"proxies": {"default": {"httpsProxy": proxy.url, "noProxy": "far.example"}}}
+        written(tmp_path / "docker" / "config.json", json.dumps(config))
+        pulled = shell.run("pull", image, tmp_path / "back", environment=environment)
+        assert pulled.returncode == 0, pulled.stderr
+        assert blobs_of(tmp_path / "back") == set(made.digests)
+        assert any(url.startswith("http://registry.example:5000/v2/") for url in proxy.asked)
+        closed = shell.run("digest", "other.example/team/app:v1", "--retries", "0")
+        assert closed.returncode == ExitCode.NETWORK
+        assert "the proxy answers 501" in closed.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "repository"),
+    [
+        ("registry.example:5000", "registry.example:5000", ""),
+        ("localhost:5000", "localhost:5000", ""),
+        ("registry.example/team/app:v1", "registry.example:443", "team/app"),
+        ("alpine:3", "registry-1.docker.io:443", "library/alpine"),
+        ("alpine:3.19", "registry-1.docker.io:443", "library/alpine"),
+    ],
+)
+def test_what_origins_is_asked_about(shell: Shell, text: str, server: str, repository: str) -> None:
+    """An image, a repository, or a registry by its host; a tag is no port."""
+    told = json.loads(shell.run("origins", text, "--output", "json").stdout)
+    assert [(one["server"], one["repository"], one["asked for"]) for one in told] == [
+        (server, repository, "everything")
+    ]
 
 
 def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:

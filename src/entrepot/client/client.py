@@ -23,7 +23,7 @@ from entrepot.client.logins.device import DeviceCode, log_in_by_device
 from entrepot.client.origins import Origin, OriginSource, Route
 from entrepot.client.platforms import WantedPlatform
 from entrepot.client.progress import Progress, silent
-from entrepot.client.references import ImageReference, parse_registry
+from entrepot.client.references import ImageReference, is_bare_registry, parse_registry
 from entrepot.client.targets.archives import DockerArchiveWriter, OciArchive
 from entrepot.client.targets.docker_archive import DockerArchive
 from entrepot.client.targets.layout import Layout, ReadableLayout
@@ -128,7 +128,7 @@ class Client:
         location = parse_source(source)
         readable = await self.readable(location)
         if platform is None and location.kind is Kind.REGISTRY and location.reference is not None:
-            return await get_manifest(await self._access(location.image), location.reference)
+            return await (await self._pulled(location.image)).get(location.reference)
         descriptor = await self.resolve(source, platform=platform)
         return descriptor, await readable.manifest(descriptor)
 
@@ -140,13 +140,13 @@ class Client:
 
     async def tags(self, repository: str) -> list[Tag]:
         """All tags of a repository, as the registry orders them."""
-        access = await self._access(ImageReference.parse(repository))
+        access = (await self._pulled(ImageReference.parse(repository))).access
         return [tag async for tag in list_tags(access)]
 
     async def dated_tags(self, repository: str) -> list[tuple[Tag, datetime | None]]:
         """All tags, each with when its image says to have been made; asks for two documents of each image."""
         reference = ImageReference.parse(repository)
-        place = await self._repository(reference)
+        place = await self._pulled(reference)
         asking = asyncio.Semaphore(JOBS * 2)
         dates: dict[Digest, datetime | None] = {}
 
@@ -228,13 +228,15 @@ class Client:
         return await log_in_by_device(self._transport, await self._origin(registry), show)
 
     async def route(self, image: str) -> Route:
-        """How a repository is reached, and which mirrors are asked before it; nothing is sent."""
+        """How a repository, or a registry by its ``host[:port]``, is reached, and by which mirrors; nothing is sent."""
+        if is_bare_registry(image):
+            return await self._origins.find(parse_registry(image), "")
         reference = ImageReference.parse(image)
         return await self._origins.find(reference.registry, reference.repository.text)
 
     async def blob_reader(self, image: str, digest: Digest, size: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a blob as they come; compare their digest with the one that you asked for."""
-        repository = await self._repository(ImageReference.parse(image))
+        repository = await self._pulled(ImageReference.parse(image))
         blob = repository.blob(Descriptor("application/octet-stream", digest, size))
         async with contextlib.aclosing(blob.chunks()) as chunks:
             async for chunk in chunks:
@@ -243,7 +245,7 @@ class Client:
     async def readable(self, location: Location) -> Readable:
         """A place to read from."""
         if location.kind is Kind.REGISTRY:
-            return await self._repository(location.image)
+            return await self._pulled(location.image)
         assert location.path is not None
         if location.kind is Kind.LAYOUT:
             return Layout(location.path, location.text)
@@ -271,6 +273,12 @@ class Client:
     async def _repository(self, image: ImageReference | None) -> RegistryRepository:
         access = await self._access(image)
         return RegistryRepository(self._transport, access.route, access.place, self._uploads, self._saved)
+
+    async def _pulled(self, image: ImageReference | None) -> RegistryRepository:
+        """A repository to read from, which configuration may have placed elsewhere."""
+        access = await self._access(image)
+        route = access.route.for_pulls()
+        return RegistryRepository(self._transport, route, access.place, self._uploads, self._saved)
 
     async def _origin(self, registry: str) -> Origin:
         return (await self._origins.find(parse_registry(registry), "")).origin

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from entrepot.client.addresses import is_loopback
 from entrepot.client.errors import ConfigurationInvalid
-from entrepot.client.origins import Origin, OriginSource, Route, Scheme, TLSSettings
+from entrepot.client.origins import Mirror, Origin, OriginSource, Route, Scheme, TLSSettings
 from entrepot.client.references import DOCKER_HUB
 
 _HUB_HOST: Final = "registry-1.docker.io"
@@ -37,11 +37,13 @@ class GivenOrigins:
             route = Route(plain_origin(registry), repository)
         else:
             route = await self.configured.find(registry, repository)
-        origin = route.origin
+        origin, last = route.origin, route.pulled_from
         if not self.registries or registry in self.registries:
             origin = self._given(origin)
-        mirrors = tuple(replace(mirror, origin=with_proxy(mirror.origin)) for mirror in route.mirrors)
-        return replace(route, origin=with_proxy(origin), mirrors=mirrors)
+            last = None if last is None else replace(last, origin=self._given(last.origin))
+        mirrors = tuple(_mirror_with_proxy(mirror) for mirror in route.mirrors)
+        last = None if last is None else _mirror_with_proxy(last)
+        return replace(route, origin=with_proxy(origin), mirrors=mirrors, pulled_from=last)
 
     def _given(self, origin: Origin) -> Origin:
         tls = origin.tls
@@ -60,7 +62,21 @@ class GivenOrigins:
         elif self.authorities or self.certificate or not self.is_verified:
             scheme = Scheme.HTTPS if scheme is Scheme.EITHER else scheme
         address = self.addresses.get((origin.host, port), origin.address)
-        return replace(origin, tls=tls, scheme=scheme, port=port, address=address)
+        found_in = (*origin.found_in, *self._said(origin.host, port))
+        return replace(origin, tls=tls, scheme=scheme, port=port, address=address, found_in=found_in)
+
+    def _said(self, host: str, port: int) -> list[str]:
+        """What is given here, for people."""
+        found = [f"--ca {file} (authority)" for file in self.authorities]
+        if self.certificate is not None:
+            found.append(f"--cert {self.certificate} (client certificate)")
+        if self.is_plain_http:
+            found.append("--plain-http")
+        if not self.is_verified:
+            found.append("--insecure-skip-verify")
+        if (host, port) in self.addresses:
+            found.append("--resolve (address)")
+        return found
 
 
 def plain_origin(registry: str) -> Origin:
@@ -80,19 +96,25 @@ def plain_origin(registry: str) -> Origin:
 def with_proxy(origin: Origin) -> Origin:
     """With the proxy of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` unless ``NO_PROXY`` names the host."""
     if origin.proxy is not None or is_loopback(origin.host):
-        return origin
+        return replace(origin, proxy=origin.proxy or None)
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get("https" if origin.scheme is Scheme.EITHER else origin.scheme.value) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass_environment(origin.authority, proxies):  # type: ignore[attr-defined]  # not in its stub
         return origin
-    if not proxy.startswith("http://"):
-        raise ConfigurationInvalid(
-            "HTTPS_PROXY",
-            reason="proxy",
-            cause="only proxies over http:// can be used",
-            evidence=[_without_user(proxy)],
-        )
-    return replace(origin, proxy=proxy)
+    check_proxy(proxy, "HTTPS_PROXY")
+    return replace(origin, proxy=proxy, found_in=(*origin.found_in, "the environment (proxy)"))
+
+
+def check_proxy(url: str, found_in: str) -> None:
+    """Raise ConfigurationInvalid for a proxy that cannot be used; a password in it is not shown."""
+    if url.startswith("http://"):
+        return
+    cause = "only proxies over http:// can be used"
+    raise ConfigurationInvalid(found_in, reason="proxy", cause=cause, evidence=[_without_user(url)])
+
+
+def _mirror_with_proxy(mirror: Mirror) -> Mirror:
+    return replace(mirror, origin=with_proxy(mirror.origin))
 
 
 def parse_address(text: str) -> tuple[tuple[str, int], str]:

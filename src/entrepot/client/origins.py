@@ -1,6 +1,6 @@
 """What a client has to know of a registry before it can send it anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -42,11 +42,13 @@ class Origin:
     port: int
     path: str = ""
     """What stands before ``/v2``, with a slash in front; usually nothing."""
+    has_api_path: bool = False
+    """Whether ``path`` stands in place of ``/v2``."""
     tls: TLSSettings = TLSSettings()
     address: str | None = None
     """Connect to this address instead of those that the name has."""
     proxy: str | None = None
-    """``http://host:port`` of a proxy."""
+    """``http://host:port`` of a proxy; "" for none, whatever the environment says."""
     headers: tuple[tuple[str, Secret], ...] = ()
     """Sent with every request to this origin, and to no other."""
     found_in: tuple[str, ...] = ()
@@ -69,6 +71,8 @@ class Mirror:
     """Whether it may say what a tag means; content by digest is checked, a tag is believed."""
     digests: bool = True
     """Whether it is asked for content by digest."""
+    tagged: bool = False
+    """Whether it is asked for the content of what it said that a tag means."""
     namespace: str | None = None
     """Sent as ``?ns=``: the registry that is mirrored, for mirrors of several."""
 
@@ -81,6 +85,17 @@ class Route:
     repository: str
     """The repository's name there; configuration may place it elsewhere than the reference says."""
     mirrors: tuple[Mirror, ...] = ()
+    pulled_from: Mirror | None = None
+    """What is asked in the registry's place when something is pulled."""
+    namespace: str | None = None
+    """Sent as ``?ns=`` with pulls."""
+
+    def for_pulls(self) -> "Route":
+        """The route that pulls take."""
+        last = self.pulled_from
+        if last is None:
+            return self
+        return replace(self, origin=last.origin, repository=last.repository, pulled_from=None, namespace=last.namespace)
 
 
 class OriginSource(Protocol):

@@ -77,6 +77,12 @@ def is_registry(text: str) -> bool:
     return text == "localhost" or "." in text or ":" in text
 
 
+def is_bare_registry(text: str) -> bool:
+    """Whether a text is ``host[:port]`` alone, and not a short name of an image with its tag."""
+    host = text.partition(":")[0]
+    return "/" not in text and "@" not in text and (host == "localhost" or "." in host or text.startswith("["))
+
+
 def parse_registry(text: str) -> str:
     """Read ``host[:port]``, also out of a URL; raises ReferenceInvalid."""
     bare = text.partition("://")[2] or text

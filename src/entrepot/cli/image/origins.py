@@ -9,14 +9,14 @@ from entrepot.cli.image.refusals import failure_of
 from entrepot.cli.image.working import run
 from entrepot.cli.output import print_json
 from entrepot.client.errors import ClientError
-from entrepot.client.references import ImageReference
+from entrepot.client.references import ImageReference, is_bare_registry, parse_registry
 
 if TYPE_CHECKING:
     from entrepot.client.origins import Mirror, Origin
 
 
 @click.command()
-@click.argument("image")
+@click.argument("image", metavar="REF")
 @connected
 @OUTPUT
 def origins(*, image: str, connection: Connection, output: str) -> None:
@@ -26,12 +26,15 @@ def origins(*, image: str, connection: Connection, output: str) -> None:
     command. Nothing is sent.
     """
     try:
-        reference = ImageReference.parse(image)
+        registry = parse_registry(image) if is_bare_registry(image) else _registry_of(image)
     except ClientError as error:
         raise failure_of(error) from error
-    route = run(lambda client: client.route(image), connection, frozenset({reference.registry}))
-    asked = [_described(mirror.origin, mirror.repository, _use(mirror)) for mirror in route.mirrors]
-    asked.append(_described(route.origin, route.repository, "everything"))
+    route = run(lambda client: client.route(image), connection, frozenset({registry}))
+    asked = [_described(mirror.origin, mirror.repository, _use(mirror), mirror.namespace) for mirror in route.mirrors]
+    last = route.pulled_from
+    if last is not None:
+        asked.append(_described(last.origin, last.repository, "pulls", last.namespace))
+    asked.append(_described(route.origin, route.repository, "everything" if last is None else "pushes"))
     if output == "json":
         print_json(asked)
         return
@@ -43,12 +46,19 @@ def origins(*, image: str, connection: Connection, output: str) -> None:
                 click.echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value}")
 
 
+def _registry_of(image: str) -> str:
+    reference = ImageReference.parse(image)
+    if reference.is_short:
+        click.echo(f"entrepot: {reference.place} is meant", err=True)
+    return reference.registry
+
+
 def _use(mirror: "Mirror") -> str:
     kinds = (("tags", mirror.tags), ("content by digest", mirror.digests))
     return " and ".join(kind for kind, is_asked in kinds if is_asked) or "nothing"
 
 
-def _described(origin: "Origin", repository: str, use: str) -> dict[str, Any]:
+def _described(origin: "Origin", repository: str, use: str, namespace: str | None = None) -> dict[str, Any]:
     """A server as people and programs read it; of headers only the names."""
     scheme = "https, else http" if origin.scheme == "either" else origin.scheme.value
     return {
@@ -56,11 +66,12 @@ def _described(origin: "Origin", repository: str, use: str) -> dict[str, Any]:
         "scheme": scheme,
         "repository": repository,
         "asked for": use,
+        "asked as": namespace,
         "address": origin.address,
         "authorities": [str(path) for path in origin.tls.authorities],
         "certificate": None if origin.tls.certificate is None else str(origin.tls.certificate),
         "verified": origin.scheme != "http" and origin.tls.verify,
-        "proxy": None if origin.proxy is None else origin.proxy.rpartition("@")[2],
+        "proxy": origin.proxy.rpartition("@")[2] if origin.proxy else None,
         "headers": [name for name, _ in origin.headers],
         "found in": list(origin.found_in),
     }

@@ -28,10 +28,13 @@ class OwnRegistry:
     """What the file says of one registry."""
 
     tls: TLSSettings
+    is_verified: bool | None
+    """None where it does not say."""
     is_plain_http: bool
     is_blocked: bool
     address: str | None
     proxy: str | None
+    """"" for none, None where it does not say."""
     mirrors: tuple[OwnMirror, ...]
     found_in: Path
 
@@ -58,12 +61,12 @@ def _registry(table: Table) -> OwnRegistry:
             tuple(table.files("ca")),
             certificates[0] if certificates else None,
             keys[0] if keys else None,
-            verify=table.flag("verify", default=True),
         ),
+        is_verified=table.said("verify"),
         is_plain_http=table.flag("plain_http"),
         is_blocked=table.flag("blocked"),
         address=table.text("address") or None,
-        proxy=table.text("proxy") or None,
+        proxy=table.text("proxy") if "proxy" in table.values else None,
         mirrors=tuple(_mirror(mirror) for mirror in table.tables("mirrors")),
         found_in=table.path,
     )

@@ -3,21 +3,22 @@
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from entrepot.client.addresses import is_loopback
 from entrepot.client.configuration.certificate_folders import find_certificates
 from entrepot.client.configuration.client_toml import OwnRegistry, read_client_toml
-from entrepot.client.configuration.docker_proxies import read_proxies
+from entrepot.client.configuration.docker_proxies import DockerProxies, read_proxies
 from entrepot.client.configuration.hosts_toml import Hosts, Server, find_hosts
 from entrepot.client.configuration.places import ConfigurationPlaces
 from entrepot.client.configuration.registries_conf import NamedRegistry, find_registry, read_registries
-from entrepot.client.errors import OriginBlocked
-from entrepot.client.given_origins import plain_origin
+from entrepot.client.errors import ConfigurationInvalid, OriginBlocked, ReferenceInvalid
+from entrepot.client.files import in_thread
+from entrepot.client.given_origins import check_proxy, plain_origin
 from entrepot.client.origins import Mirror, Origin, Route, Scheme, TLSSettings
+from entrepot.client.references import DOCKER_HUB, HUB_NAMES, parse_registry
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+_MIRRORS_AT_MOST: Final = 100
 
 
 class ConfiguredOrigins:
@@ -32,63 +33,93 @@ class ConfiguredOrigins:
         self._own: dict[str, OwnRegistry] | None = None
         self._named: list[NamedRegistry] | None = None
         self._hosts: dict[str, Hosts | None] = {}
-        self._proxies: Mapping[str, str] | None = None
+        self._proxies: DockerProxies | None = None
 
     async def find(self, registry: str, repository: str) -> Route:
-        """The registry, and its mirrors in the order in which they are asked; raises OriginBlocked."""
+        """The registry, and its mirrors in the order in which they are asked.
+
+        Raises OriginBlocked, and ConfigurationInvalid with file and key.
+        """
+        return await in_thread(self._find, registry, repository)
+
+    def _find(self, registry: str, repository: str) -> Route:
         name = f"{registry}/{repository}" if repository else registry
         own, named = self._own_of(registry), find_registry(self._named_registries(), name)
         for said in (own, named):
             if said is not None and said.is_blocked:
                 raise OriginBlocked(name, reason="blocked", evidence=[f"blocked in {said.found_in}"])
+        is_insecure = named is not None and named.is_insecure
+        origin, prefix = self._origin(registry, is_insecure=is_insecure)
         whole = named.located(name) if named is not None else name
-        asked, _, path = whole.partition("/")
-        origin, prefix = self._origin(asked, is_insecure=named is not None and named.is_insecure)
-        if named is not None:
-            origin = _told(origin, named.found_in, named.prefix)
+        asked, path = _split(whole)
+        if whole == name:
+            last = self._served_elsewhere(registry, repository)
+        else:
+            located, inner = self._located(whole, named, is_insecure=is_insecure)
+            last = Mirror(located, inner, tags=True)
         mirrors = [*self._own_mirrors(own, repository), *self._named_mirrors(named, name)]
         mirrors += self._hosts_mirrors(asked, path)
-        return Route(self._with_own(origin, own), f"{prefix}{path}" if path else "", tuple(mirrors))
+        if named is not None:
+            origin = _told(origin, named.found_in, named.prefix)
+        return Route(origin, f"{prefix}{repository}" if repository else "", tuple(mirrors[:_MIRRORS_AT_MOST]), last)
+
+    def _served_elsewhere(self, registry: str, repository: str) -> Mirror | None:
+        """The server that containerd asks in the registry's place; it may be that of several."""
+        hosts = self._hosts_of(registry)
+        if hosts is None or hosts.server is None or hosts.server.is_of(registry) or not repository:
+            return None
+        origin = self._completed(hosts.server, hosts)
+        return Mirror(origin, f"{hosts.server.prefix}{repository}", tags=True, namespace=registry)
 
     def _origin(self, registry: str, *, is_insecure: bool = False) -> tuple[Origin, str]:
-        """A registry with its certificates and proxy, and what comes before names of repositories there."""
+        """A server with all that is said of it, and what comes before names of repositories there."""
         origin, prefix = plain_origin(registry), ""
         hosts = self._hosts_of(registry)
-        if hosts is not None and hosts.server is not None:
+        if hosts is not None and hosts.server is not None and hosts.server.is_of(registry):
             origin, prefix = _served(hosts.server, registry, hosts.found_in), hosts.server.prefix
         if is_insecure:
-            origin = replace(origin, scheme=Scheme.EITHER, tls=replace(origin.tls, verify=False))
-        folders = (
-            self._places.certificate_folders
-            if hosts is not None
-            else (
-                *self._places.certificate_folders,
-                *self._places.host_folders,
-            )
-        )
-        found = find_certificates(folders, registry)
-        if found is not None:
-            origin = _told(replace(origin, tls=_both(origin.tls, found.tls)), found.folder)
-        return self._with_proxy(origin), prefix
+            scheme = Scheme.HTTP if origin.scheme is Scheme.HTTP else Scheme.EITHER
+            origin = replace(origin, scheme=scheme, tls=replace(origin.tls, verify=False))
+        origin = self._with_certificates(origin, has_hosts=hosts is not None)
+        return self._with_proxy(self._with_own(origin)), prefix
 
-    def _with_own(self, origin: Origin, own: OwnRegistry | None) -> Origin:
+    def _with_certificates(self, origin: Origin, *, has_hosts: bool) -> Origin:
+        # containerd looks for such files where it finds no hosts.toml.
+        more = () if has_hosts else self._places.host_folders
+        found = find_certificates((*self._places.certificate_folders, *more), origin.registry)
+        if found is None:
+            return origin
+        tls = _both(origin.tls, found.tls)
+        # Whoever says whom to trust on this machine means TLS.
+        is_tls = origin.scheme is Scheme.EITHER and tls.verify and tls.authorities
+        scheme = Scheme.HTTPS if is_tls else origin.scheme
+        return replace(origin, tls=tls, scheme=scheme, found_in=(*origin.found_in, *found.found_in))
+
+    def _with_own(self, origin: Origin) -> Origin:
+        own = self._own_of(origin.registry)
         if own is None:
             return origin
+        tls, scheme = _both(origin.tls, own.tls), origin.scheme
+        if own.is_verified is not None:
+            tls = replace(tls, verify=own.is_verified)
+        if scheme is Scheme.EITHER and (own.is_verified or (own.tls.authorities and tls.verify)):
+            scheme = Scheme.HTTPS
         changed = replace(
-            _plain(origin) if own.is_plain_http else origin,
-            tls=_both(origin.tls, own.tls),
+            origin,
+            tls=tls,
+            scheme=scheme,
             address=own.address or origin.address,
-            proxy=own.proxy or origin.proxy,
+            proxy=origin.proxy if own.proxy is None else own.proxy,
         )
-        return _told(changed, own.found_in)
+        return _told(_plain(changed) if own.is_plain_http else changed, own.found_in, f"registries.{origin.registry}")
 
     def _own_mirrors(self, own: OwnRegistry | None, repository: str) -> list[Mirror]:
         mirrors = []
         for said in own.mirrors if own is not None else ():
-            origin, path = self._located(f"{said.location}/{repository}", is_insecure=False)
+            assert own is not None
+            origin, path = self._reached(f"{said.location}/{repository}", own.found_in, is_insecure=False)
             if said.is_plain_http:
                 origin = _plain(origin)
-            assert own is not None
             mirrors.append(Mirror(_told(origin, own.found_in), path, said.tags, said.digests))
         return mirrors
 
@@ -98,13 +129,26 @@ class ConfiguredOrigins:
         rest = named.rest_of(name) or ""
         mirrors = []
         for said in named.mirrors:
-            origin, path = self._located(f"{said.location}{rest}", is_insecure=said.is_insecure)
-            mirrors.append(Mirror(_told(origin, named.found_in, named.prefix), path, said.tags, said.digests))
+            origin, path = self._located(f"{said.location}{rest}", named, is_insecure=said.is_insecure)
+            is_tagged = said.tags and not said.digests
+            mirrors.append(Mirror(origin, path, said.tags, said.digests, is_tagged))
         return mirrors
 
-    def _located(self, whole: str, *, is_insecure: bool) -> tuple[Origin, str]:
-        host, _, path = whole.partition("/")
-        origin, prefix = self._origin(host, is_insecure=is_insecure)
+    def _located(self, whole: str, named: NamedRegistry | None, *, is_insecure: bool) -> tuple[Origin, str]:
+        assert named is not None
+        origin, path = self._reached(whole, named.found_in, is_insecure=is_insecure)
+        return _told(origin, named.found_in, named.prefix), path
+
+    def _reached(self, whole: str, found_in: Path, *, is_insecure: bool) -> tuple[Origin, str]:
+        """A server that a file names with a repository; raises ConfigurationInvalid for what names none."""
+        host, path = _split(whole)
+        try:
+            registry = parse_registry(host)
+        except ReferenceInvalid as error:
+            raise ConfigurationInvalid(
+                f"{found_in}: location", reason="value", cause=error.cause, evidence=[whole]
+            ) from error
+        origin, prefix = self._origin(registry, is_insecure=is_insecure)
         return origin, f"{prefix}{path}".rstrip("/")
 
     def _hosts_mirrors(self, registry: str, path: str) -> list[Mirror]:
@@ -113,31 +157,38 @@ class ConfiguredOrigins:
             return []
         mirrors = []
         for server in hosts.mirrors:
-            origin = self._with_proxy(_served(server, _authority(server), hosts.found_in))
+            origin = self._completed(server, hosts)
             mirrors.append(
                 Mirror(
                     origin,
                     f"{server.prefix}{path}",
                     tags="resolve" in server.capabilities,
                     digests="pull" in server.capabilities,
-                    namespace=registry if origin.registry != registry else None,
+                    namespace=_namespace(origin, registry),
                 )
             )
         return mirrors
 
+    def _completed(self, server: Server, hosts: Hosts) -> Origin:
+        """A server of hosts.toml with what other files say of it."""
+        served = _served(server, server.registry, hosts.found_in)
+        return self._with_proxy(self._with_own(self._with_certificates(served, has_hosts=True)))
+
     def _with_proxy(self, origin: Origin) -> Origin:
-        """With docker's proxy where the environment, which is looked at later, names none."""
+        """With docker's proxy where neither a file before names one nor the environment, which is looked at later."""
+        if origin.proxy is not None or is_loopback(origin.host):
+            return origin
         if self._proxies is None:
             self._proxies = read_proxies(self._places.docker_config)
-        if not self._proxies or is_loopback(origin.host) or urllib.request.getproxies_environment():
+        scheme = "http" if origin.scheme is Scheme.HTTP else "https"
+        found = self._proxies.find(origin.authority, scheme)
+        if found is None or {scheme, "all"} & urllib.request.getproxies_environment().keys():
             return origin
-        scheme = "https" if origin.scheme is Scheme.EITHER else origin.scheme.value
-        proxy = self._proxies.get(scheme) or self._proxies.get("all")
-        if not proxy:
-            return origin
-        if urllib.request.proxy_bypass_environment(origin.authority, dict(self._proxies)):  # type: ignore[attr-defined]  # not in its stub
-            return origin
-        return _told(replace(origin, proxy=proxy), self._places.docker_config, "proxies")
+        proxy, place = found
+        if proxy:
+            check_proxy(proxy, place)
+        told = f"{place} ({'proxy' if proxy else 'no proxy'})"
+        return replace(origin, proxy=proxy, found_in=(*origin.found_in, told))
 
     def _own_of(self, registry: str) -> OwnRegistry | None:
         if self._own is None:
@@ -147,7 +198,8 @@ class ConfiguredOrigins:
 
     def _named_registries(self) -> list[NamedRegistry]:
         if self._named is None:
-            self._named = read_registries(self._places.registries_conf, self._places.registries_conf_folders)
+            places = self._places
+            self._named = read_registries(places.registries_conf, places.registries_conf_folders)
         return self._named
 
     def _hosts_of(self, registry: str) -> Hosts | None:
@@ -156,17 +208,42 @@ class ConfiguredOrigins:
         return self._hosts[registry]
 
 
+def _split(whole: str) -> tuple[str, str]:
+    host, _, path = whole.partition("/")
+    return host, path
+
+
+def _namespace(origin: Origin, registry: str) -> str | None:
+    """The registry that a server on another host is asked for (containerd, docs/hosts.md)."""
+    is_itself = origin.registry == registry or (registry == DOCKER_HUB and origin.registry in HUB_NAMES)
+    return None if is_itself else registry
+
+
 def _served(server: Server, registry: str, found_in: Path) -> Origin:
+    """A server; credentials are looked up under ``registry``."""
     return Origin(
         registry=registry,
         scheme=Scheme(server.scheme),
         host=server.host,
         port=server.port,
         path=server.path,
+        has_api_path=server.has_api_path,
         tls=server.tls,
         headers=server.headers,
-        found_in=(str(found_in),),
+        found_in=(f"{found_in} ({_given_by(server)})",),
     )
+
+
+def _given_by(server: Server) -> str:
+    tls = server.tls
+    given = {
+        "server": True,
+        "authority": tls.authorities,
+        "client certificate": tls.certificate,
+        "no verification": not tls.verify,
+        "headers": server.headers,
+    }
+    return ", ".join(name for name, is_given in given.items() if is_given)
 
 
 def _both(first: TLSSettings, second: TLSSettings) -> TLSSettings:
@@ -181,12 +258,6 @@ def _both(first: TLSSettings, second: TLSSettings) -> TLSSettings:
 
 def _told(origin: Origin, place: Path, key: str = "") -> Origin:
     return replace(origin, found_in=(*origin.found_in, f"{place}, {key}" if key else str(place)))
-
-
-def _authority(server: Server) -> str:
-    usual = {"https": 443, "http": 80}[server.scheme]
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return host if server.port == usual else f"{host}:{server.port}"
 
 
 def _plain(origin: Origin) -> Origin:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from entrepot.client.configuration.toml_files import Table, read_toml
+from entrepot.client.errors import ReferenceInvalid, printable
 from entrepot.client.origins import TLSSettings
+from entrepot.client.references import DOCKER_HUB, HUB_NAMES, parse_registry
 from entrepot.secrets import Secret
 
 FILE: Final = "hosts.toml"
@@ -25,12 +27,27 @@ class Server:
     host: str
     port: int
     path: str
-    """What stands before ``/v2``."""
+    """What stands before ``/v2``, or in its place."""
+    has_api_path: bool
+    """Whether ``path`` is in place of ``/v2``."""
     prefix: str
     """What stands before the repository's name, with a slash at its end."""
     capabilities: frozenset[str]
     tls: TLSSettings
     headers: tuple[tuple[str, Secret], ...]
+
+    @property
+    def registry(self) -> str:
+        """``host[:port]`` as references would name it."""
+        usual = {"https": 443, "http": 80}[self.scheme]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == usual else f"{host}:{self.port}"
+
+    def is_of(self, registry: str) -> bool:
+        """Whether it is the server of a registry."""
+        named = self.registry
+        has_port = f"{named}:{self.port}" == registry
+        return named == registry or has_port or (registry == DOCKER_HUB and named in HUB_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +70,48 @@ def find_hosts(folders: Sequence[Path], registry: str) -> Hosts | None:
             path = folder / name / FILE
             document = read_toml(path)
             if document is not None:
-                return _read(path, document)
+                return _read(path, document, registry)
     return None
 
 
-def _read(path: Path, document: Any) -> Hosts:
+def _read(path: Path, document: Any, registry: str) -> Hosts:
     table = Table(path, document)
     servers = table.table("host")
     if len(servers.values) > _HOSTS_AT_MOST:
         raise servers.wrong("", f"at most {_HOSTS_AT_MOST} of them")
     url = table.text("server")
-    return Hosts(
-        path,
-        _server(table, url) if url else None,
-        tuple(_server(servers.table(address), address) for address in servers.values),
-    )
+    server = _server(table, url) if url else None
+    others = [_server(servers.table(address), address) for address in servers.values]
+    itself = next((one for one in others if one.is_of(registry)), None)
+    if itself is not None and (server is None or server.is_of(registry)):
+        # Who describes the registry among its hosts describes the registry.
+        others.remove(itself)
+        authorities = (*itself.tls.authorities, *(server.tls.authorities if server is not None else ()))
+        server = replace(itself, tls=replace(itself.tls, authorities=authorities))
+    return Hosts(path, server, tuple(others))
 
 
 def _server(table: Table, url: str) -> Server:
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    wrong = table.wrong("", f"{printable(url)!r} is no address such as https://mirror.example.com")
     try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
-        raise table.wrong("", f"{url!r} is no address such as https://mirror.example.com")
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        parse_registry(parts.netloc)
+    except (ValueError, ReferenceInvalid):
+        raise wrong from None
+    host, port = parts.hostname, parts.port
+    if parts.scheme not in {"http", "https"} or not host:
+        raise wrong
     capabilities = table.texts("capabilities")
     if not _CAPABILITIES.issuperset(capabilities):
         raise table.wrong("capabilities", "pull, resolve and push are known")
-    path, prefix = _api(table, parts.path.rstrip("/"))
+    path, prefix, has_api_path = _api(table, parts.path.rstrip("/"))
     certificate, key = _client(table)
     return Server(
         scheme=parts.scheme,
         host=host,
         port=port or (443 if parts.scheme == "https" else 80),
         path=path,
+        has_api_path=has_api_path,
         prefix=prefix,
         capabilities=frozenset(capabilities) or _CAPABILITIES,
         tls=TLSSettings(tuple(table.files("ca")), certificate, key, verify=not table.flag("skip_verify")),
@@ -95,14 +119,17 @@ def _server(table: Table, url: str) -> Server:
     )
 
 
-def _api(table: Table, path: str) -> tuple[str, str]:
-    """What stands before ``/v2`` and after it; with ``override_path`` the path has it already."""
+def _api(table: Table, path: str) -> tuple[str, str, bool]:
+    """What stands before ``/v2`` and after it, and whether it stands in its place.
+
+    With ``override_path`` the path is whole: it has ``/v2`` in it, or the server does without.
+    """
     if not table.flag("override_path"):
-        return path, ""
+        return path.removesuffix("/v2"), "", False
     match = _API.fullmatch(path)
     if match is None:
-        raise table.wrong("override_path", "the path of the address has to have /v2 in it")
-    return match["before"], f"{match['after']}/" if match["after"] else ""
+        return path, "", True
+    return match["before"], f"{match['after']}/" if match["after"] else "", False
 
 
 def _client(table: Table) -> tuple[Path | None, Path | None]:
@@ -110,7 +137,7 @@ def _client(table: Table) -> tuple[Path | None, Path | None]:
     found = table.values.get("client")
     if isinstance(found, list) and found and isinstance(found[0], list):
         pair = found[0]
-        if len(pair) not in {1, 2} or not all(isinstance(text, str) for text in pair):
+        if len(pair) not in {1, 2} or not all(isinstance(text, str) for text in pair) or not pair[0]:
             raise table.wrong("client", "pairs of certificate and key are wanted")
         files = [table.path.parent / text for text in pair if text]
         return files[0], files[1] if len(files) > 1 else None

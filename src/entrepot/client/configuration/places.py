@@ -13,7 +13,8 @@ class ConfigurationPlaces:
 
     own: tuple[Path, ...]
     """``client.toml``, the user's before the machine's; the first that names a registry counts."""
-    registries_conf: Path
+    registries_conf: tuple[Path, ...]
+    """The first that is there stands in place of the others."""
     registries_conf_folders: tuple[Path, ...]
     """Folders whose ``*.conf`` are added to it, the machine's before the user's."""
     certificate_folders: tuple[Path, ...]
@@ -30,20 +31,15 @@ class ConfigurationPlaces:
         """
         home = Path(environment.get("HOME") or Path.home())
         config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-        users = config / "containers" / "registries.conf"
+        # Some versions of podman go by XDG_CONFIG_HOME, others do not.
+        users = tuple(dict.fromkeys((config, home / ".config")))
         named = environment.get("CONTAINERS_REGISTRIES_CONF")
-        machines = etc / "containers" / "registries.conf"
+        podman = (*(folder / "containers" for folder in users), etc / "containers")
         return cls(
             own=(config / "entrepot" / "client.toml", etc / "entrepot" / "client.toml"),
-            registries_conf=Path(named) if named else users if users.exists() else machines,
-            registries_conf_folders=()
-            if named
-            else tuple(path.with_name("registries.conf.d") for path in (machines, users)),
-            certificate_folders=(
-                config / "containers" / "certs.d",
-                etc / "containers" / "certs.d",
-                etc / "docker" / "certs.d",
-            ),
-            host_folders=(config / "containerd" / "certs.d", etc / "containerd" / "certs.d"),
+            registries_conf=(Path(named),) if named else tuple(folder / "registries.conf" for folder in podman),
+            registries_conf_folders=() if named else tuple(folder / "registries.conf.d" for folder in podman[::-1]),
+            certificate_folders=(*(folder / "certs.d" for folder in podman), etc / "docker" / "certs.d"),
+            host_folders=tuple(folder / "containerd" / "certs.d" for folder in (*users, etc)),
             docker_config=Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json",
         )

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from entrepot.client.configuration.certificate_folders import files_in
 from entrepot.client.configuration.toml_files import Table, read_toml
+from entrepot.client.errors import ConfigurationInvalid
 
 _FILES_AT_MOST: Final = 1000
+ENTRIES_AT_MOST: Final = 10_000
 _FROM_MIRROR: Final = {
     "": (True, True),
     "all": (True, True),
@@ -49,22 +52,27 @@ class NamedRegistry:
         return _after(f"{host}{slash}{path}", name)
 
     def located(self, name: str) -> str:
-        """The whole name by which it is asked for."""
+        """The whole name by which it is pulled; a wildcard without a location renames nothing."""
         rest = self.rest_of(name)
-        # A wildcard stands for many hosts: it renames none of them.
-        return name if rest is None or not self.location or self.prefix.startswith("*.") else f"{self.location}{rest}"
+        return name if rest is None or not self.location else f"{self.location}{rest}"
 
 
-def read_registries(file: Path, folders: Sequence[Path]) -> list[NamedRegistry]:
-    """The entries of a file and of the ``*.conf`` in folders; of several for a prefix the last counts.
+def read_registries(files: Sequence[Path], folders: Sequence[Path]) -> list[NamedRegistry]:
+    """The entries of the first file that there is, and of the ``*.conf`` in folders; the last for a prefix counts.
 
     Raises ConfigurationInvalid with file and key.
     """
     found: dict[str, NamedRegistry] = {}
-    for path in (file, *(path for folder in folders for path in sorted(folder.glob("*.conf"))[:_FILES_AT_MOST])):
+    for path in files:
         document = read_toml(path)
         if document is not None:
             found |= {one.prefix: one for one in _read(path, document)}
+            break
+    for path in (folder / name for folder in folders for name in files_in(folder, ".conf") or ()):
+        found |= {one.prefix: one for one in _read(path, read_toml(path) or {})}
+        if len(found) > ENTRIES_AT_MOST:
+            cause = f"it is one of files with more than {ENTRIES_AT_MOST} registries"
+            raise ConfigurationInvalid(str(path), reason="too-many", cause=cause, at_most=ENTRIES_AT_MOST)
     return list(found.values())
 
 

@@ -47,6 +47,11 @@ class Table:
         found = self._value(key, bool, "true or false is wanted")
         return default if found is None else bool(found)
 
+    def said(self, key: str) -> bool | None:
+        """True or false, None where nothing is said."""
+        found = self._value(key, bool, "true or false is wanted")
+        return None if found is None else bool(found)
+
     def texts(self, key: str) -> list[str]:
         """A text or several."""
         found = self.values.get(key)

@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from importlib.metadata import version
@@ -26,6 +26,8 @@ from entrepot.client.transport.rate import RateLimit
 from entrepot.client.transport.requests import Body
 
 CONNECTIONS_PER_HOST: Final = 32
+_TLS_PORT: Final = 443
+_PLAIN_PORT: Final = 80
 _READ_BUFFER: Final = 256 * 1024  # bytes; a blob comes in fewer, larger pieces
 _HEADER_BYTES_AT_MOST: Final = 16 * 1024  # of one field; signed URLs are long
 
@@ -70,7 +72,7 @@ class Connections:
     async def _spoken(self, origin: Origin, subject: str) -> str:
         """TLS if it is spoken, also with a certificate that does not hold; else plain HTTP."""
         try:
-            way = Way(origin.tls, origin.address)
+            way = Way(origin.tls, origin.address, origin.proxy or None)
             async with self.send(way, "GET", _url(origin, "https") / "v2/", {}, None, subject):
                 return "https"
         except TLSFailure as error:
@@ -78,7 +80,7 @@ class Connections:
                 return "http"
             raise
         except NetworkFailure as error:
-            if error.reason == "refused":
+            if error.reason == "name" or (error.reason == "refused" and origin.port != _TLS_PORT):
                 raise
             return "http"
 
@@ -124,7 +126,7 @@ class Connections:
 
     def is_public(self, origin: Origin) -> bool:
         """Whether an origin that was asked already has an address of the public internet, or is behind a proxy."""
-        if origin.proxy is not None:
+        if origin.proxy:
             return True
         address = origin.address or origin.host
         return address in self._public or (_is_address(address) and not is_inner(address))
@@ -201,7 +203,10 @@ class Watch:
 
 
 def _url(origin: Origin, scheme: str) -> URL:
-    return URL(f"{scheme}://{origin.authority}{origin.path}", encoded=True)
+    # Without a port in its name, plain HTTP is at another one than TLS.
+    is_plain = scheme == "http" and origin.scheme is Scheme.EITHER and origin.port == _TLS_PORT
+    spoken = replace(origin, port=_PLAIN_PORT) if is_plain else origin
+    return URL(f"{scheme}://{spoken.authority}{origin.path}", encoded=True)
 
 
 def _check_literal(way: Way, url: URL, subject: str) -> None:

@@ -55,6 +55,11 @@ def _raise_from(error: BaseException, subject: str, authority: str) -> NoReturn:
     if isinstance(error, TimeoutError):
         cause = "no byte came or went for too long"
         raise NetworkFailure(subject, reason="stalled", cause=cause, evidence=[told]) from error
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        evidence = f"{authority}: the proxy answers {error.status}"
+        raise NetworkFailure(
+            subject, reason="proxy", cause="the proxy does not let through", evidence=[evidence]
+        ) from error
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
         raise LyingRegistry(subject, reason="no-http", cause="this is no HTTP", evidence=[told]) from error
     cause = "the connection broke off"

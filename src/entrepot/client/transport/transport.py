@@ -147,7 +147,7 @@ class Transport:
     @contextlib.asynccontextmanager
     async def _followed(self, request: Request, base: URL, authorization: str | None) -> AsyncGenerator[Answer, None]:
         """Send it and follow the redirects of reads; credentials and the origin's headers stay with the origin."""
-        url = _absolute(base, request.target)
+        url = _absolute(request.origin, base, request.target)
         for _ in range(REDIRECTS_AT_MOST + 1):
             _check_scheme(url, base, request.subject)
             is_ours = _is_same(url, base)
@@ -171,9 +171,9 @@ class Transport:
         """How to connect: as the origin says; where it sends us the client's own certificate is not shown."""
         origin = request.origin
         if _is_same(url, base):
-            return Way(origin.tls, origin.address, origin.proxy, is_outer=request.is_outer)
+            return Way(origin.tls, origin.address, origin.proxy or None, is_outer=request.is_outer)
         is_public = request.is_outer or self._connections.is_public(origin)
-        return Way(TLSSettings(authorities=origin.tls.authorities), None, origin.proxy, is_outer=is_public)
+        return Way(TLSSettings(authorities=origin.tls.authorities), None, origin.proxy or None, is_outer=is_public)
 
     async def _ask_service(
         self, request: Request, base: URL, method: str, url: URL, headers: dict[str, str], body: Body | None
@@ -182,7 +182,7 @@ class Transport:
         origin = request.origin
         is_outer = False
         if _is_same(url, base):
-            service = replace(origin, scheme=Scheme(base.scheme), path="")
+            service = replace(origin, scheme=Scheme(base.scheme), port=base.port or origin.port, path="")
         else:
             is_outer = url.host != base.host and self._connections.is_public(origin)
             tls = TLSSettings(authorities=origin.tls.authorities)
@@ -215,10 +215,12 @@ def _is_followed(request: Request, status: int) -> bool:
     return status in _REDIRECTS and request.method in {"GET", "HEAD"}
 
 
-def _absolute(base: URL, target: str) -> URL:
+def _absolute(origin: Origin, base: URL, target: str) -> URL:
     """A target of an origin: a path beneath it, or a URL that it gave."""
     if target.startswith(("http://", "https://")):
         return URL(target, encoded=True)
+    if origin.has_api_path:
+        target = target.removeprefix("/v2")
     return URL(str(base).rstrip("/") + target, encoded=True)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from entrepot.client.origins import Origin, Route
+from entrepot.client.origins import Mirror, Origin, Route
 from entrepot.client.transport import Scope, Transport
 from entrepot.oci import Descriptor, Digest, Reference
 
@@ -32,6 +32,19 @@ class Access:
         if mounted_from is not None and mounted_from != self.route.repository:
             found.add(Scope.repository(mounted_from, "pull"))
         return frozenset(found)
+
+    def at(self, mirror: Mirror) -> "Access":
+        """The same repository at a mirror."""
+        route = Route(mirror.origin, mirror.repository, namespace=mirror.namespace)
+        return Access(self.transport, route, self.place)
+
+    def pull_scopes(self, mirror: Mirror | None) -> frozenset[Scope]:
+        """What a token needs to pull from a mirror, or from the registry: each has its own name for the repository."""
+        return frozenset({Scope.repository(self.route.repository if mirror is None else mirror.repository, "pull")})
+
+    def namespace(self, mirror: Mirror | None) -> str | None:
+        """What is sent as ``?ns=`` with a pull."""
+        return self.route.namespace if mirror is None else mirror.namespace
 
     def subject(self, what: Reference | Descriptor | None = None) -> str:
         """What an error is about."""

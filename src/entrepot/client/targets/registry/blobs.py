@@ -81,14 +81,13 @@ class RemoteBlob:
     ) -> AsyncGenerator[bytes, None]:
         size = self.descriptor.size
         is_whole = start == 0 and stop == size
-        namespace = None if mirror is None else mirror.namespace
         request = Request(
             method="GET",
             origin=origin,
-            target=f"/v2/{repository}/blobs/{self.descriptor.digest}{query(ns=namespace)}",
+            target=f"/v2/{repository}/blobs/{self.descriptor.digest}{query(ns=self.access.namespace(mirror))}",
             subject=self.access.subject(self.descriptor),
             expected=frozenset({200} if is_whole else {200, 206}),
-            scopes=self.access.scopes("pull"),
+            scopes=self.access.pull_scopes(mirror),
             headers={} if is_whole else {"Range": f"bytes={start}-{stop - 1}"},
         )
         async with self.access.transport.send(request) as answer:

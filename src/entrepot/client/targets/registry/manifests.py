@@ -27,7 +27,7 @@ async def head_manifest(access: Access, reference: Reference, *, writes: bool = 
     request = Request(
         method="HEAD",
         origin=access.origin,
-        target=access.path(f"manifests/{reference}"),
+        target=access.path(f"manifests/{reference}") + query(ns=None if writes else access.namespace(None)),
         subject=access.subject(reference),
         scopes=access.scopes(*(("pull", "push") if writes else ("pull",))),
         headers={"Accept": ACCEPTED},
@@ -50,13 +50,12 @@ async def get_manifest(access: Access, reference: Reference, mirror: Mirror | No
     """
     name = access.route.repository if mirror is None else mirror.repository
     origin = access.origin if mirror is None else mirror.origin
-    namespace = None if mirror is None else mirror.namespace
     request = Request(
         method="GET",
         origin=origin,
-        target=f"/v2/{name}/manifests/{reference}{query(ns=namespace)}",
+        target=f"/v2/{name}/manifests/{reference}{query(ns=access.namespace(mirror))}",
         subject=access.subject(reference),
-        scopes=access.scopes("pull"),
+        scopes=access.pull_scopes(mirror),
         headers={"Accept": ACCEPTED},
     )
     async with access.transport.send(request) as answer:

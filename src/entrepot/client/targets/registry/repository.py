@@ -1,11 +1,13 @@
 """A repository of a registry, to read from and to write to."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
 
-from entrepot.client.errors import NotFound
-from entrepot.client.origins import Route
+from entrepot.client.errors import ClientError, NetworkFailure, NotFound, printable
+from entrepot.client.origins import Mirror, Route
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
 from entrepot.client.targets.port import BlobContent
@@ -23,6 +25,8 @@ from entrepot.client.targets.registry.suggestions import explained
 from entrepot.client.targets.registry.uploads import Upload, UploadSettings
 from entrepot.client.transport import Transport
 from entrepot.oci import Descriptor, Digest, Reference, RegistryError, Tag, parse_manifest
+
+T = TypeVar("T")
 
 _LATEST: Final = Tag("latest")
 
@@ -51,28 +55,50 @@ class RegistryRepository:
     async def resolve(self, reference: Reference | None) -> Descriptor:
         """What a reference names, ``latest`` for none; mirrors that may are asked first."""
         wanted = reference or _LATEST
-        for mirror in self.access.route.mirrors:
-            if mirror.digests if isinstance(wanted, Digest) else mirror.tags:
-                try:
-                    return (await get_manifest(self.access, wanted, mirror))[0]
-                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
-                    pass
-        try:
-            return await head_manifest(self.access, wanted)
-        except NotFound as error:
-            if isinstance(wanted, Digest):
-                raise
-            raise await explained(self.access, wanted, error) from error
+        found, failures = await self._from_mirrors(wanted)
+        if found is not None:
+            return found[0]
+        with _told_too(failures):
+            try:
+                return await head_manifest(self.access, wanted)
+            except NotFound as error:
+                if isinstance(wanted, Digest):
+                    raise
+                raise await explained(self.access, wanted, error) from error
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest by its digest."""
+        return (await self.get(descriptor.digest))[1]
+
+    async def get(self, reference: Reference) -> tuple[Descriptor, bytes]:
+        """A manifest and what it is; mirrors that may are asked first."""
+        found, failures = await self._from_mirrors(reference)
+        if found is not None:
+            return found
+        with _told_too(failures):
+            return await get_manifest(self.access, reference)
+
+    async def _from_mirrors(self, wanted: Reference) -> tuple[tuple[Descriptor, bytes] | None, list[str]]:
+        """A manifest from the first mirror that has it, and why those before have not."""
+        failures: list[str] = []
         for mirror in self.access.route.mirrors:
-            if mirror.digests:
-                try:
-                    return (await get_manifest(self.access, descriptor.digest, mirror))[1]
-                except Exception:  # ruff: ignore[blind-except, try-except-pass]  the registry is asked next
-                    pass
-        return (await get_manifest(self.access, descriptor.digest))[1]
+            if not (mirror.digests if isinstance(wanted, Digest) else mirror.tags):
+                continue
+            try:
+                found = await get_manifest(self.access, wanted, mirror)
+            except ClientError as error:
+                failures.append(f"mirror {mirror.origin.authority}: {error.cause or error.message}")
+                continue
+            if isinstance(wanted, Tag) and mirror.tagged:
+                self._prefer(mirror)
+            return found, failures
+        return None, failures
+
+    def _prefer(self, mirror: Mirror) -> None:
+        """Ask a mirror first for the content of what it said that a tag means."""
+        others = tuple(one for one in self.access.route.mirrors if one != mirror)
+        first = replace(mirror, digests=True, tagged=False)
+        self.access = replace(self.access, route=replace(self.access.route, mirrors=(first, *others)))
 
     def blob(self, descriptor: Descriptor) -> RemoteBlob:
         """A blob of this repository."""
@@ -80,17 +106,21 @@ class RegistryRepository:
 
     async def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """The referrers by API or tag."""
-        return await list_referrers(self.access, digest)
+        return await self._told(lambda access: list_referrers(access, digest))
 
     async def digest_tags(self, digest: Digest) -> Sequence[tuple[Tag, Descriptor]]:
         """The tags of signatures and the like that are there."""
         tags = digest_tags(digest)
-        found = await asyncio.gather(*(self._optional(tag) for tag in tags))
+
+        async def those_of(access: Access) -> list[Descriptor | None]:
+            return await asyncio.gather(*(_optional(access, tag) for tag in tags))
+
+        found = await self._told(those_of)
         return [(tag, descriptor) for tag, descriptor in zip(tags, found, strict=True) if descriptor is not None]
 
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the tag names."""
-        descriptor = await self._optional(tag, writes=True)
+        descriptor = await _optional(self.access, tag, writes=True)
         return None if descriptor is None else descriptor.digest
 
     async def has_manifest(self, descriptor: Descriptor) -> bool:
@@ -140,8 +170,30 @@ class RegistryRepository:
         is_here = registry == self.access.origin.registry and repository != self.access.route.repository
         return repository if is_here else None
 
-    async def _optional(self, tag: Tag, *, writes: bool = False) -> Descriptor | None:
+    async def _told(self, ask: Callable[[Access], Awaitable[T]]) -> T:
+        """What the registry says; if it cannot be reached, what a mirror says that may say what tags mean."""
         try:
-            return await head_manifest(self.access, tag, writes=writes)
-        except NotFound:
-            return None
+            return await ask(self.access)
+        except NetworkFailure:
+            for mirror in self.access.route.mirrors:
+                if mirror.tags:
+                    with contextlib.suppress(ClientError):
+                        return await ask(self.access.at(mirror))
+            raise
+
+
+async def _optional(access: Access, tag: Tag, *, writes: bool = False) -> Descriptor | None:
+    try:
+        return await head_manifest(access, tag, writes=writes)
+    except NotFound:
+        return None
+
+
+@contextlib.contextmanager
+def _told_too(failures: Sequence[str]) -> Generator[None, None, None]:
+    """Tell with an error of the registry what its mirrors said before."""
+    try:
+        yield
+    except ClientError as error:
+        error.evidence = (*error.evidence, *(printable(line) for line in failures))
+        raise

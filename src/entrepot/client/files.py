@@ -92,10 +92,11 @@ def read_bounded(path: Path, at_most: int) -> bytes:
     return content
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Put a file in its place in one step; raises OSError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def write_file(path: Path, content: bytes, folder: Path | None = None) -> None:
+    """Put a file in its place in one step; until then it lies in ``folder``, by default beside. Raises OSError."""
+    partial = (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"
     try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content)
             file.flush()

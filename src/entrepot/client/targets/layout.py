@@ -30,6 +30,8 @@ from entrepot.oci import (
 
 LAYOUT_FILE: Final = "oci-layout"
 INDEX_FILE: Final = "index.json"
+PARTIAL_FOLDER: Final = ".partial"
+"""Where content lies until it is whole and right, so that ``blobs`` has nothing else at any time."""
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 INDEX_BYTES_AT_MOST: Final = 8 * 1024 * 1024
 MANIFEST_BYTES_AT_MOST: Final = 8 * 1024 * 1024
@@ -216,7 +218,7 @@ class Layout(ReadableLayout):
             progress(Event(Stage.EXISTS, descriptor, descriptor.size))
             return
         self._prepare()
-        await Receiving(content, path, self._folder / ".partial", progress).run()
+        await Receiving(content, path, self._folder / PARTIAL_FOLDER, progress).run()
         progress(Event(Stage.DONE, descriptor, descriptor.size))
 
     async def put_manifest(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
@@ -225,7 +227,7 @@ class Layout(ReadableLayout):
         path = self._path(descriptor.digest)
         with file_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            await in_thread(write_file, path, content)
+            await in_thread(write_file, path, content, self._folder / PARTIAL_FOLDER)
         entry = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, platform=descriptor.platform)
         if tags:
             self._new += [_named(entry, tag) for tag in tags]
@@ -264,7 +266,7 @@ class Layout(ReadableLayout):
             write_file(path, json.dumps(document, indent=2).encode())
         self._new.clear()
         with contextlib.suppress(OSError):
-            (self._folder / ".partial").rmdir()
+            (self._folder / PARTIAL_FOLDER).rmdir()
 
     def _prepare(self) -> None:
         """Make the folder a layout."""

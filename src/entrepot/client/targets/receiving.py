@@ -79,7 +79,8 @@ class Receiving:
         self._check(found.hexdigest(), len(content))
         with file_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+            self._partial.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._partial.with_suffix(f".{os.getpid()}.partial")
             partial.write_bytes(content)
             partial.replace(self._path)
 

@@ -22,6 +22,7 @@ from client.shell import Shell
 from entrepot.cli.exit_codes import ExitCode
 from harness.administration import Administration
 from harness.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdServer
+from harness.plain_logins import keep_logins_in
 from harness.programs import find_program, run_program
 from harness.registry import LiveRegistry, running_registry
 
@@ -320,6 +321,7 @@ def test_the_logins_of_others_are_read(wanting: str, shell: Shell, other: str) -
         "podman": ["login", "--tls-verify=false", *password],
     }
     (shell.home / "run").mkdir()
+    keep_logins_in(config_of(shell))
     environment = {**os.environ, **shell.variables}
     run_program([find_program(other), *commands[other]], environment=environment, stdin=registries.PASSWORD)
     assert shell.run("tags", f"{wanting}/team/none").returncode == ExitCode.NOT_FOUND

@@ -12,6 +12,7 @@ import pytest
 from clients.contract import Image
 from clients.image import Layout
 from clients.sandbox import Sandbox, running_daemon
+from harness.plain_logins import keep_logins_in
 from harness.ports import wait_until
 from harness.programs import find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
@@ -34,6 +35,7 @@ class Docker:
 
     def __call__(self, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
         """Run ``docker ARGUMENTS`` and return what it said (see run_program)."""
+        keep_logins_in(self.config / "config.json")
         command = [find_program("docker"), *arguments]
         return run_program(command, environment=self.environment(), stdin=stdin, expected_to_fail=expected_to_fail)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.plain_logins import keep_logins_in
 from harness.programs import find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
 
@@ -17,7 +18,7 @@ class Helm:
 
     def __call__(self, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
         """Run ``helm ARGUMENTS`` and return what it said (see run_program)."""
-        self.folder.mkdir(exist_ok=True)
+        keep_logins_in(self.folder / "CONFIG" / "registry" / "config.json")
         environment = {"HOME": str(self.folder)}
         environment |= {f"HELM_{kind}_HOME": str(self.folder / kind) for kind in ("CACHE", "CONFIG", "DATA")}
         command = [find_program("helm"), *arguments]

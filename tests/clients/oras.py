@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.plain_logins import keep_logins_in
 from harness.programs import find_program, run_program
 from harness.registry import ADMIN, LiveRegistry
 
@@ -18,7 +19,7 @@ class Oras:
 
     def __call__(self, *arguments: str | Path, stdin: str = "", expected_to_fail: bool = False) -> str:
         """Run ``oras ARGUMENTS`` and return what it said (see run_program)."""
-        self.folder.mkdir(exist_ok=True)
+        keep_logins_in(self.folder / "config.json")
         command = [find_program("oras"), *arguments]
         environment = {"DOCKER_CONFIG": str(self.folder)}
         return run_program(

@@ -21,6 +21,7 @@ from clients.logins import REFUSED
 from clients.podman import Podman
 from clients.sandbox import TLS_NAME, Sandbox
 from harness.certificates import Certificates, make_certificates
+from harness.plain_logins import keep_logins_in
 from harness.programs import CHECKOUT, find_program, run_program, tools_folder
 from harness.registry import ADMIN, LiveRegistry, running_registry
 
@@ -113,7 +114,8 @@ def desk(
     """Where somebody types the commands about the client that the test is about."""
     client = request.getfixturevalue("client")
     home = tmp_path / "home"
-    home.mkdir()
+    for file in (home / ".docker", home / "guess", home / ".config" / "helm" / "registry"):
+        keep_logins_in(file / "config.json")
     (tmp_path / "ca.crt").write_bytes(certificates.authority.read_bytes())
     (tmp_path / "password").write_text(tls_registry.admin_password, encoding="utf-8")
     for name in ("data.txt", "note.txt"):
@@ -168,7 +170,9 @@ def test_the_commands_of_the_page_work(client: str, desk: Desk, tls_admin: httpx
     section = read_section(PAGES["clients.md"], client)
     contact = section.until_contact(client)
     distrusting = [command.replace("--ca-file ca.crt ", "").replace("--hosts-dir hosts ", "") for command in contact]
-    guessing = dataclasses.replace(desk, environment={**desk.environment, "DOCKER_CONFIG": str(desk.folder / "guess")})
+    guessing = dataclasses.replace(
+        desk, environment={**desk.environment, "DOCKER_CONFIG": str(desk.folder / "home" / "guess")}
+    )
     name = "chart" if client == "helm" else "app"
     tag = "0.1.0" if client == "helm" else "1"
     manifest = f"/v2/team/{name}/manifests/{tag}"

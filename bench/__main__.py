@@ -49,7 +49,7 @@ def _write(size_name: str, output: Path | None, about: dict[str, Any], measured:
     listed = scenarios(SIZES[size_name])
     folder = output or CHECKOUT / "bench" / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{size_name}.json").write_text(results(about, measured), encoding="utf-8")
+    (folder / f"{size_name}.json").write_text(results(about, [done.to_row() for done in measured]), encoding="utf-8")
     for page, words in _PAGES.items():
         section = tables(about, listed, measured, words)
         if output is None:

@@ -41,7 +41,7 @@ version: 0.1
 log:
   level: error
   accesslog:
-    disabled: true
+    disabled: {is_quiet}
 storage:
   filesystem:
     rootdirectory: {data}
@@ -78,14 +78,17 @@ def distribution_program() -> Path:
 
 
 @contextlib.contextmanager
-def running(name: Name, folder: Path, *, login: bool) -> Generator[Registry, None, None]:
-    """Start a registry in ``folder``, which is made, and stop it afterwards; without ``login`` everybody may push."""
+def running(name: Name, folder: Path, *, login: bool, is_quiet: bool = True) -> Generator[Registry, None, None]:
+    """Start a registry in ``folder``, which is made, and stop it afterwards; without ``login`` everybody may push.
+
+    What it says goes to ``folder/log``; distribution logs each request only if it is not to be quiet.
+    """
     folder.mkdir(parents=True)
     if name == "entrepot":
         process, port = _start_entrepot(folder, login=login)
     else:
         program = distribution_program() if name == "distribution" else Path("docker-registry")
-        process, port = _start_distribution(program, folder, login=login)
+        process, port = _start_distribution(program, folder, login=login, is_quiet=is_quiet)
     try:
         yield Registry(name, login, port, process.pid)
     finally:
@@ -110,15 +113,18 @@ def _start_entrepot(folder: Path, *, login: bool) -> tuple[subprocess.Popen[byte
     return process, _wait_for_port(process, log, told_port)
 
 
-def _start_distribution(program: Path, folder: Path, *, login: bool) -> tuple[subprocess.Popen[bytes], int]:
+def _start_distribution(
+    program: Path, folder: Path, *, login: bool, is_quiet: bool
+) -> tuple[subprocess.Popen[bytes], int]:
     htpasswd = folder / "htpasswd"
     htpasswd.write_text(_HTPASSWD, encoding="ascii")
     text = _DISTRIBUTION + (_DISTRIBUTION_LOGIN if login else "")
+    settings = {"data": folder / "data", "htpasswd": htpasswd, "is_quiet": str(is_quiet).lower()}
     file = folder / "config.yml"
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE_DELETE_ENABLED": "true"}
     for attempt in range(1, _START_ATTEMPTS + 1):
         port = _free_port()
-        file.write_text(text.format(data=folder / "data", port=port, htpasswd=htpasswd), encoding="utf-8")
+        file.write_text(text.format(port=port, **settings), encoding="utf-8")
         process, log = _run([program, "serve", file], folder, environment)
         try:
             return process, _wait_for_port(process, log, partial(int, port))

@@ -15,10 +15,10 @@ END: Final = "<!-- end -->"
 _NOTHING: Final = "–"
 
 
-def results(about: dict[str, Any], measured: list[Measured]) -> str:
+def results(about: dict[str, Any], measured: list[dict[str, Any]]) -> str:
     """Everything, as JSON with one line for each measurement."""
     head = json.dumps(about, indent=1, ensure_ascii=False).removesuffix("\n}")
-    rows = ",\n".join("  " + json.dumps(done.to_row()) for done in measured)
+    rows = ",\n".join("  " + json.dumps(row) for row in measured)
     return f'{head},\n "measurements": [\n{rows}\n ]\n}}\n'
 
 
@@ -28,20 +28,21 @@ def tables(about: dict[str, Any], listed: list[Scenario], measured: list[Measure
     rows = [(scenario, summarise(measured, scenario.key)) for scenario in listed]
     speed = [_speed(scenario, row, words) for scenario, row in rows]
     cost = [_cost(scenario, row, words) for scenario, row in rows]
-    return "\n\n".join([words.machine.format(**facts), _table(words.speed, speed), _table(words.cost, cost)])
+    return "\n\n".join([words.machine.format(**facts), table(words.speed, speed), table(words.cost, cost)])
 
 
-def replace_section(page: Path, section: str) -> None:
+def replace_section(page: Path, section: str, beginning: str = BEGIN) -> None:
     """Put ``section`` between the markers of a page; BenchFailed when it has none."""
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(beginning)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise BenchFailed(f"{page.name}: the markers of the tables are missing")
-    page.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{beginning}\n\n{section}\n\n{END}{after}", encoding="utf-8")
 
 
-def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
+def table(head: tuple[str, ...], rows: list[list[str]]) -> str:
+    """A Markdown table, whose cells but the first of each row are figures."""
     rule = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(head), rule, *rows])
 
@@ -73,25 +74,25 @@ def _cost(scenario: Scenario, row: Row, words: Words) -> list[str]:
 
 
 def _spread(spread: Spread, unit: str, factor: float = 1) -> str:
-    low, high = _number(spread.lowest * factor), _number(spread.highest * factor)
-    return f"{_number(spread.median * factor)} {unit} ({low}–{high})"
+    low, high = number(spread.lowest * factor), number(spread.highest * factor)
+    return f"{number(spread.median * factor)} {unit} ({low}–{high})"
 
 
 def _ratio(value: float | None) -> str:
-    return _NOTHING if value is None else _number(value)
+    return _NOTHING if value is None else number(value)
 
 
 def _latency(side: Side | None) -> str:
     if side is None or side.p50_ms is None or side.p99_ms is None:
         return _NOTHING
-    return f"{_number(side.p50_ms.median)} / {_number(side.p99_ms.median)}"
+    return f"{number(side.p50_ms.median)} / {number(side.p99_ms.median)}"
 
 
 def _mebibytes(side: Side | None) -> str:
     return _NOTHING if side is None else f"{side.peak_bytes.median / 2**20:.0f}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits that count."""
     if value >= 100:  # ruff: ignore[magic-value-comparison]  three digits before the point
         return f"{value:.0f}"

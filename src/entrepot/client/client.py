@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import Final, Self
 
-from entrepot.client.copy import JOBS, Copied, Copy, CopyOptions, each, image_at
+from typing_extensions import Unpack
+
+from entrepot.client.copy import JOBS, Copied, CopiedTags, Copy, CopyOptions, CopyWords, each, image_at
 from entrepot.client.credentials import (
     Anonymous,
     AnyCredentials,
@@ -15,7 +17,14 @@ from entrepot.client.credentials import (
     IdentityToken,
 )
 from entrepot.client.dating import created_at
-from entrepot.client.errors import DigestMismatch, NotFound, RegistryRefused, TagExists, UnsupportedHere
+from entrepot.client.errors import (
+    DigestMismatch,
+    NotFound,
+    ReferenceInvalid,
+    RegistryRefused,
+    TagExists,
+    UnsupportedHere,
+)
 from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.inspecting import Inspected, inspect
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
@@ -83,37 +92,45 @@ class Client:
         source: str,
         target: str,
         *,
-        platform: str | None = None,
-        with_referrers: bool = True,
-        jobs: int = JOBS,
-        is_dry: bool = False,
-        no_clobber: bool = False,
         progress: Progress = silent,
+        **options: Unpack[CopyWords],
     ) -> Copied:
         """Copy an image with everything beneath it, and what refers to it, under the same digest.
 
         ``source`` and ``target`` are references (``host/name:tag``), layouts (``oci:FOLDER:tag``), archives
         (``oci-archive:FILE``, ``docker-archive:FILE``) or paths; a target of a registry or layout may have several
-        tags, ``host/name:1.4.2,1.4,1``, and without any gets the source's.
+        tags, ``host/name:1.4.2,1.4,1``, and without any gets the source's. CopyOptions has the ``options``.
         """
         read_from, write_to = parse_source(source), parse_target(target)
-        options = CopyOptions(
-            platform=None if platform is None else WantedPlatform.parse(platform),
-            with_referrers=with_referrers,
-            jobs=jobs,
-            is_dry=is_dry,
-            no_clobber=no_clobber,
-        )
         readable, writable = await self.readable(read_from), await self.writable(write_to)
         tags = write_to.tags
         if not tags and write_to.reference is None and isinstance(read_from.reference, Tag):
             tags = (read_from.reference,)
         if isinstance(write_to.reference, Digest):
             found = await readable.resolve(read_from.reference)
-            if found.digest != write_to.reference and platform is None:
+            if found.digest != write_to.reference and options.get("platform") is None:
                 evidence = [f"{source} is {found.digest}"]
                 raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
-        return await Copy(readable, writable, options, progress).run(read_from.reference, tags)
+        return await Copy(readable, writable, CopyOptions.of(options), progress).run(read_from.reference, tags)
+
+    async def copy_all(
+        self,
+        source: str,
+        target: str,
+        *,
+        progress: Progress = silent,
+        **options: Unpack[CopyWords],
+    ) -> CopiedTags:
+        """Copy what every tag of a repository, layout or archive names, under the same tags; see ``copy``.
+
+        Neither place has a tag. Tags of the target that the source lacks stay.
+        """
+        read_from, write_to = parse_source(source), parse_target(target)
+        for text, place in ((source, read_from), (target, write_to)):
+            if place.has_reference:
+                raise ReferenceInvalid(text, reason="tag", cause="all tags are copied, so none is written here")
+        readable, writable = await self.readable(read_from), await self.writable(write_to)
+        return await Copy(readable, writable, CopyOptions.of(options), progress).run_all()
 
     async def resolve(self, source: str, *, platform: str | None = None) -> Descriptor:
         """What a reference names: type, digest and size; with ``platform`` the image of an index."""

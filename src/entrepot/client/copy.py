@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from itertools import starmap
+from typing import Final, Self, TypedDict, TypeVar
 
 from entrepot.client.errors import ClientError, ContentInvalid, DigestMismatch, LyingRegistry, TagExists
 from entrepot.client.platforms import WantedPlatform, check_config, choose
@@ -15,9 +16,24 @@ from entrepot.oci import Descriptor, Digest, Manifest, Reference, RegistryError,
 T = TypeVar("T")
 
 JOBS: Final = 4
+QUESTIONS: Final = 16
+"""Small requests at the same time."""
+TAGS_AT_ONCE: Final = 100
+"""Of a repository that is copied as a whole; the manifests of so many are in memory."""
 DEPTH_AT_MOST: Final = 8
 MANIFESTS_AT_MOST: Final = 10_000
 CONFIG_BYTES_AT_MOST: Final = 4 * 1024 * 1024
+
+
+class CopyWords(TypedDict, total=False):
+    """The options of a copy as keywords; see CopyOptions."""
+
+    platform: str | None
+    """``os/architecture[/variant]``"""
+    with_referrers: bool
+    jobs: int
+    is_dry: bool
+    no_clobber: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,18 @@ class CopyOptions:
     no_clobber: bool = False
     """Whether tags that exist stay where they are."""
 
+    @classmethod
+    def of(cls, words: CopyWords) -> Self:
+        """The options that some keywords say; raises ReferenceInvalid for what is no platform."""
+        platform = words.get("platform")
+        return cls(
+            platform=None if platform is None else WantedPlatform.parse(platform),
+            with_referrers=words.get("with_referrers", True),
+            jobs=words.get("jobs", JOBS),
+            is_dry=words.get("is_dry", False),
+            no_clobber=words.get("no_clobber", False),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -49,15 +77,43 @@ class Copied:
     """The blobs that these name."""
 
 
+@dataclass(frozen=True, slots=True)
+class CopiedTags:
+    """What a copy of many tags did, or would do."""
+
+    tags: tuple[tuple[Tag, Descriptor], ...]
+    """Every tag, and the image that it names in both places now."""
+    manifests: tuple[Descriptor, ...]
+    """The manifests that the target lacked."""
+    blobs: tuple[Descriptor, ...]
+    """The blobs that these name."""
+
+
 @dataclass(slots=True)
 class _Plan:
     """Everything that the target lacks."""
 
     manifests: dict[Digest, tuple[Descriptor, bytes]] = field(default_factory=dict)
-    """Children before parents."""
     blobs: dict[Digest, Descriptor] = field(default_factory=dict)
     seen: dict[Digest, Descriptor] = field(default_factory=dict)
-    """All manifests of the image, also those that the target has."""
+    """All manifests of the images, also those that the target has."""
+    children: dict[Digest, tuple[Digest, ...]] = field(default_factory=dict)
+    """Of those that the target lacks."""
+
+    def generations(self) -> list[list[Digest]]:
+        """Its manifests in groups, each after all that its manifests name."""
+        heights: dict[Digest, int] = {}
+
+        def height(digest: Digest) -> int:
+            if digest not in heights:
+                named = [height(child) for child in self.children[digest] if child in self.manifests]
+                heights[digest] = 1 + max(named, default=-1)
+            return heights[digest]
+
+        groups: dict[int, list[Digest]] = {}
+        for digest in self.manifests:
+            groups.setdefault(height(digest), []).append(digest)
+        return [groups[number] for number in sorted(groups)]
 
 
 class Copy:
@@ -75,6 +131,8 @@ class Copy:
         self._options = options
         self._progress = progress
         self._moving = asyncio.Semaphore(options.jobs)
+        self._asking = asyncio.Semaphore(QUESTIONS)
+        self._there: set[Digest] = set()
         self._stored: dict[Digest, Descriptor] = {}
         self._moved: dict[Digest, Descriptor] = {}
 
@@ -85,21 +143,53 @@ class Copy:
         is not moved again the next time.
         """
         root = await image_at(self._source, reference, self._options.platform)
-        wanted = await self._tags_to_set(root, tags)
-        plan = await self._planned([root])
-        if not self._options.is_dry:
-            await self._carried_out(plan, root, wanted)
-        self._stored |= {descriptor.digest: descriptor for descriptor, _ in plan.manifests.values()}
-        self._moved |= plan.blobs
-        if self._options.with_referrers:
-            await self._referrers(list(plan.seen.values()))
+        await self._copied([(root, tags)])
         if not self._options.is_dry:
             await self._target.finish()
         return Copied(root, tuple(tags), tuple(self._stored.values()), tuple(self._moved.values()))
 
+    async def run_all(self) -> CopiedTags:
+        """Copy what every tag of the source names, under the same tags; other tags of the target stay.
+
+        Raises like ``run``.
+        """
+        tags = await self._source.tags()
+        copied: list[tuple[Tag, Descriptor]] = []
+        for start in range(0, len(tags), TAGS_AT_ONCE):
+            some = tags[start : start + TAGS_AT_ONCE]
+            images = await each(self._image_at(tag) for tag in some)
+            await self._copied([(image, [tag]) for image, tag in zip(images, some, strict=True)])
+            copied += zip(some, images, strict=True)
+        if not self._options.is_dry:
+            await self._target.finish()
+        return CopiedTags(tuple(copied), tuple(self._stored.values()), tuple(self._moved.values()))
+
+    async def _image_at(self, tag: Tag) -> Descriptor:
+        async with self._asking:
+            return await image_at(self._source, tag, self._options.platform)
+
+    async def _copied(self, images: Sequence[tuple[Descriptor, Sequence[Tag]]]) -> None:
+        """Copy images with their tags, and then what refers to them."""
+        plan = await self._brought(images)
+        if self._options.with_referrers:
+            await self._referrers(list(plan.seen.values()))
+
+    async def _brought(self, images: Sequence[tuple[Descriptor, Sequence[Tag]]]) -> _Plan:
+        """Copy images with their tags, and say what there was to do."""
+        wanted = await each(starmap(self._tags_to_set, images))
+        plan = _Plan()
+        await each(self._plan(image, plan, 0) for image, _ in images)
+        if not self._options.is_dry:
+            await self._carried_out(plan, [(image, tags) for (image, _), tags in zip(images, wanted, strict=True)])
+        self._stored |= {descriptor.digest: descriptor for descriptor, _ in plan.manifests.values()}
+        self._moved |= plan.blobs
+        return plan
+
     async def _tags_to_set(self, root: Descriptor, tags: Sequence[Tag]) -> list[Tag]:
         """The tags that do not name the image yet; raises TagExists where none may be moved."""
-        there = await each(self._target.tagged(tag) for tag in tags)
+        there = await each(self._tagged(tag) for tag in tags)
+        if root.digest in there:
+            self._there.add(root.digest)
         wanted = [tag for tag, digest in zip(tags, there, strict=True) if digest != root.digest]
         if self._options.no_clobber:
             for tag, digest in zip(tags, there, strict=True):
@@ -108,11 +198,9 @@ class Copy:
                     raise TagExists(f"{self._target.name}:{tag}", evidence=evidence)
         return wanted
 
-    async def _planned(self, roots: Iterable[Descriptor]) -> _Plan:
-        plan = _Plan()
-        for root in roots:
-            await self._plan(root, plan, 0)
-        return plan
+    async def _tagged(self, tag: Tag) -> Digest | None:
+        async with self._asking:
+            return await self._target.tagged(tag)
 
     async def _plan(self, descriptor: Descriptor, plan: _Plan, depth: int) -> None:
         """Add what the target lacks of a manifest and all beneath it."""
@@ -121,43 +209,61 @@ class Copy:
         plan.seen[descriptor.digest] = descriptor
         if depth > DEPTH_AT_MOST or len(plan.seen) > MANIFESTS_AT_MOST:
             raise ContentInvalid(self._source.name, reason="too-deep", cause="indexes are nested without end")
-        if descriptor.digest in self._stored or await self._target.has_manifest(descriptor):
+        if await self._is_there(descriptor):
             if self._options.with_referrers:
                 await self._see_children(descriptor, plan)
             return
-        content = await self._source.manifest(descriptor)
+        async with self._asking:
+            content = await self._source.manifest(descriptor)
         manifest = parsed_manifest(self._source, descriptor, content)
         await each(self._plan(child, plan, depth + 1) for child in manifest.child_references())
         for blob in manifest.blob_references():
             if blob.required:
                 plan.blobs[blob.descriptor.digest] = blob.descriptor
+        plan.children[descriptor.digest] = tuple(child.digest for child in manifest.child_references())
         plan.manifests[descriptor.digest] = (descriptor, content)
+
+    async def _is_there(self, descriptor: Descriptor) -> bool:
+        """Whether the target has a manifest, and so what it names."""
+        if descriptor.digest in self._there or descriptor.digest in self._stored:
+            return True
+        async with self._asking:
+            return await self._target.has_manifest(descriptor)
 
     async def _see_children(self, descriptor: Descriptor, plan: _Plan) -> None:
         """Children of an index that the target has may have referrers that it lacks."""
         if "index" not in descriptor.media_type and "list" not in descriptor.media_type:
             return
-        manifest = parsed_manifest(self._source, descriptor, await self._source.manifest(descriptor))
+        async with self._asking:
+            content = await self._source.manifest(descriptor)
+        manifest = parsed_manifest(self._source, descriptor, content)
         for child in manifest.child_references():
             plan.seen.setdefault(child.digest, child)
 
-    async def _carried_out(self, plan: _Plan, root: Descriptor | None, tags: Sequence[Tag]) -> None:
-        """Move blobs, the largest first, then store manifests in order, the root with its tags last."""
+    async def _carried_out(self, plan: _Plan, images: Sequence[tuple[Descriptor, Sequence[Tag]]]) -> None:
+        """Move blobs, the largest first, then store manifests, each after what it names and with its tags."""
         largest_first = sorted(plan.blobs.values(), key=lambda blob: -blob.size)
         await each(self._move(blob) for blob in largest_first if blob.digest not in self._moved)
-        for descriptor, content in plan.manifests.values():
-            if root is None or descriptor.digest != root.digest:
-                await self._store(descriptor, content, ())
-        if root is not None and (tags or root.digest in plan.manifests):
-            _, content = plan.manifests.get(root.digest) or (root, await self._source.manifest(root))
-            await self._store(root, content, tags)
+        tagged: dict[Digest, list[Tag]] = {}
+        for image, tags in images:
+            tagged.setdefault(image.digest, []).extend(tags)
+        for group in plan.generations():
+            await each(self._store(*plan.manifests[digest], tagged.pop(digest, [])) for digest in group)
+        await each(self._give_tags(image, tagged[image.digest]) for image, _ in images if tagged.get(image.digest))
+
+    async def _give_tags(self, image: Descriptor, tags: Sequence[Tag]) -> None:
+        """Give tags to what is there already."""
+        async with self._asking:
+            content = await self._source.manifest(image)
+        await self._store(image, content, tags)
 
     async def _move(self, blob: Descriptor) -> None:
         async with self._moving:
             await self._target.put_blob(self._source.blob(blob), self._progress)
 
     async def _store(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
-        await self._target.put_manifest(descriptor, content, tags)
+        async with self._asking:
+            await self._target.put_manifest(descriptor, content, tags)
         self._progress(Event(Stage.DONE, descriptor, descriptor.size))
 
     async def _referrers(self, subjects: list[Descriptor]) -> None:
@@ -172,23 +278,15 @@ class Copy:
                 if descriptor.digest not in seen:
                     seen.add(descriptor.digest)
                     subjects.append(descriptor)
-                await self._referrer(tag, descriptor)
+                await self._brought([(descriptor, [] if tag is None else [tag])])
             if not subjects:
                 return
 
     async def _referrers_of(self, subject: Descriptor) -> list[tuple[Tag | None, Descriptor]]:
-        async with self._moving:
+        async with self._asking:
             referrers = await self._source.referrers(subject.digest)
             tagged = await self._source.digest_tags(subject.digest)
         return [(None, referrer) for referrer in referrers] + [(tag, descriptor) for tag, descriptor in tagged]
-
-    async def _referrer(self, tag: Tag | None, descriptor: Descriptor) -> None:
-        plan = await self._planned([descriptor])
-        tags = [] if tag is None else await self._tags_to_set(descriptor, [tag])
-        if not self._options.is_dry:
-            await self._carried_out(plan, descriptor, tags)
-        self._stored |= {stored.digest: stored for stored, _ in plan.manifests.values()}
-        self._moved |= plan.blobs
 
 
 async def image_at(source: Readable, reference: Reference | None, wanted: WantedPlatform | None) -> Descriptor:

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from entrepot.client.errors import ClientError, ContentInvalid, DiskFull, NotFound, Unwritable
 
@@ -61,9 +61,7 @@ async def read_range(path: Path, start: int, stop: int) -> AsyncGenerator[bytes,
                 yield chunk
         finally:
             # The descriptor must not be closed, and so perhaps be another file's, under a read.
-            while not ahead.done():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([ahead])
+            await ended(ahead)
     finally:
         os.close(descriptor)
 
@@ -77,10 +75,17 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        while not running.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
+        await ended(running)
         raise
+
+
+async def ended(future: "asyncio.Future[Any]") -> None:
+    """Wait until it has ended, well or not, also when this is cancelled meanwhile."""
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    if not future.cancelled():
+        future.exception()  # it has been seen
 
 
 def read_bounded(path: Path, at_most: int) -> bytes:

@@ -49,6 +49,13 @@ class Location:
     names: tuple[ImageReference, ...] = ()
     """The whole names of a docker archive's image."""
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether a tag or digest was written; a registry's ``latest`` counts only then."""
+        if self.image is not None:
+            return self.image.tag is not None or self.image.digest is not None or bool(self.tags)
+        return self.reference is not None or bool(self.tags)
+
 
 def parse_source(text: str) -> Location:
     """Where to read from; a path is looked at for what it is. Raises ReferenceInvalid, NotFound."""

@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from typing import Any, Self, TypeVar
 
+from typing_extensions import Unpack
+
 from entrepot.client.client import Client as AsyncClient
-from entrepot.client.copy import JOBS, Copied
+from entrepot.client.copy import Copied, CopiedTags, CopyWords
 from entrepot.client.credentials import AnyCredentials, CredentialSource
 from entrepot.client.inspecting import Inspected
 from entrepot.client.origins import OriginSource
@@ -48,31 +50,15 @@ class Client:
         self._wait(self._client.close())
         self._runner.close()
 
-    def copy(
-        self,
-        source: str,
-        target: str,
-        *,
-        platform: str | None = None,
-        with_referrers: bool = True,
-        jobs: int = JOBS,
-        is_dry: bool = False,
-        no_clobber: bool = False,
-        progress: Progress = silent,
-    ) -> Copied:
+    def copy(self, source: str, target: str, *, progress: Progress = silent, **options: Unpack[CopyWords]) -> Copied:
         """Copy an image with everything beneath it, and what refers to it."""
-        return self._wait(
-            self._client.copy(
-                source,
-                target,
-                platform=platform,
-                with_referrers=with_referrers,
-                jobs=jobs,
-                is_dry=is_dry,
-                no_clobber=no_clobber,
-                progress=progress,
-            )
-        )
+        return self._wait(self._client.copy(source, target, progress=progress, **options))
+
+    def copy_all(
+        self, source: str, target: str, *, progress: Progress = silent, **options: Unpack[CopyWords]
+    ) -> CopiedTags:
+        """Copy what every tag names, under the same tags."""
+        return self._wait(self._client.copy_all(source, target, progress=progress, **options))
 
     def resolve(self, source: str, *, platform: str | None = None) -> Descriptor:
         """What a reference names."""

@@ -1,5 +1,7 @@
 """`entrepot push`, `pull` and `copy`."""
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import click
 
 from entrepot.cli.exit_codes import ExitCode
@@ -12,6 +14,15 @@ from entrepot.cli.image.working import run
 from entrepot.cli.output import print_json
 from entrepot.client.errors import ClientError
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from entrepot.client.client import Client
+    from entrepot.client.copy import Copied, CopiedTags, CopyWords
+    from entrepot.client.progress import Progress
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -55,18 +66,22 @@ def pull(*, source: str, target: str, transfer: Transfer, connection: Connection
 @click.command()
 @click.argument("source")
 @click.argument("target")
+@click.option("--all-tags", is_flag=True, help="Copy what every tag of SOURCE names; neither place has a tag then.")
 @transferring
 @connected
 @OUTPUT
-def copy(*, source: str, target: str, transfer: Transfer, connection: Connection, output: str) -> None:
+def copy(*, source: str, target: str, all_tags: bool, transfer: Transfer, connection: Connection, output: str) -> None:
     """Copy an image from one place to another.
 
     SOURCE and TARGET are registries' references, layouts (oci:FOLDER:TAG) or archives (oci-archive:FILE,
     docker-archive:FILE). The whole index is copied with its signatures and other referrers, under the same digest.
-    Prints NAME@DIGEST.
+    Prints NAME@DIGEST; with --all-tags NAME:TAG@DIGEST of each.
     """
     read_from, write_to = _locations(source, target)
-    _copy(source, target, read_from, write_to, transfer, connection, output)
+    if all_tags:
+        _copy_all(source, target, read_from, write_to, transfer, connection, output)
+    else:
+        _copy(source, target, read_from, write_to, transfer, connection, output)
 
 
 def _locations(source: str, target: str) -> tuple[Location, Location]:
@@ -85,25 +100,10 @@ def _copy(
     connection: Connection,
     output: str,
 ) -> None:
-    registries = frozenset(place.image.registry for place in (read_from, write_to) if place.image is not None)
-    for place in (read_from, write_to):
-        tell_what_is_meant(place)
-    with telling(transfer.progress) as progress:
-        copied = run(
-            lambda client: client.copy(
-                source,
-                target,
-                platform=transfer.platform,
-                with_referrers=transfer.referrers,
-                jobs=transfer.jobs,
-                is_dry=transfer.dry_run,
-                no_clobber=transfer.no_clobber,
-                progress=progress,
-            ),
-            connection,
-            registries,
-            transfer,
-        )
+    def work(client: "Client", progress: "Progress") -> "Coroutine[Any, Any, Copied]":
+        return client.copy(source, target, progress=progress, **_words(transfer))
+
+    copied = _moved(work, read_from, write_to, transfer, connection)
     name = f"{write_to.text}@{copied.descriptor.digest}"
     if output == "json":
         print_json(
@@ -113,15 +113,71 @@ def _copy(
                 "mediaType": copied.descriptor.media_type,
                 "size": copied.descriptor.size,
                 "tags": [tag.text for tag in copied.tags],
-                "dryRun": transfer.dry_run,
-                "stored": [
-                    {"digest": str(one.digest), "mediaType": one.media_type, "size": one.size}
-                    for one in (*copied.blobs, *copied.manifests)
-                ],
+                **_stored(copied, transfer),
             }
         )
         return
+    _tell_plan(copied, transfer)
+    click.echo(name)
+
+
+def _copy_all(
+    source: str,
+    target: str,
+    read_from: Location,
+    write_to: Location,
+    transfer: Transfer,
+    connection: Connection,
+    output: str,
+) -> None:
+    def work(client: "Client", progress: "Progress") -> "Coroutine[Any, Any, CopiedTags]":
+        return client.copy_all(source, target, progress=progress, **_words(transfer))
+
+    copied = _moved(work, read_from, write_to, transfer, connection)
+    if output == "json":
+        tags = {tag.text: str(descriptor.digest) for tag, descriptor in copied.tags}
+        print_json({"name": write_to.text, "tags": tags, **_stored(copied, transfer)})
+        return
+    _tell_plan(copied, transfer)
+    for tag, descriptor in copied.tags:
+        click.echo(f"{write_to.text}:{tag}@{descriptor.digest}")
+
+
+def _moved(
+    work: "Callable[[Client, Progress], Coroutine[Any, Any, T]]",
+    read_from: Location,
+    write_to: Location,
+    transfer: Transfer,
+    connection: Connection,
+) -> T:
+    """Move something between two places, telling how far it is."""
+    registries = frozenset(place.image.registry for place in (read_from, write_to) if place.image is not None)
+    for place in (read_from, write_to):
+        tell_what_is_meant(place)
+    with telling(transfer.progress) as progress:
+        return run(lambda client: work(client, progress), connection, registries, transfer)
+
+
+def _words(transfer: Transfer) -> "CopyWords":
+    return {
+        "platform": transfer.platform,
+        "with_referrers": transfer.referrers,
+        "jobs": transfer.jobs,
+        "is_dry": transfer.dry_run,
+        "no_clobber": transfer.no_clobber,
+    }
+
+
+def _stored(copied: "Copied | CopiedTags", transfer: Transfer) -> dict[str, Any]:
+    stored = [
+        {"digest": str(one.digest), "mediaType": one.media_type, "size": one.size}
+        for one in (*copied.blobs, *copied.manifests)
+    ]
+    return {"dryRun": transfer.dry_run, "stored": stored}
+
+
+def _tell_plan(copied: "Copied | CopiedTags", transfer: Transfer) -> None:
+    """What a copy that is dry would do."""
     if transfer.dry_run:
         for one in (*copied.blobs, *copied.manifests):
             click.echo(f"would store {one.digest} ({one.size} bytes, {one.media_type})", err=True)
-    click.echo(name)

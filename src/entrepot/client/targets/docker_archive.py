@@ -12,6 +12,7 @@ from entrepot.client.files import in_thread
 from entrepot.client.references import ImageReference
 from entrepot.client.targets.layout import FileBlob
 from entrepot.client.targets.tar_files import TarFiles
+from entrepot.client.targets.written_names import tags_of
 from entrepot.oci import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -66,6 +67,10 @@ class DockerArchive:
             subject = self._label if reference is None else f"{self._label}:{reference}"
             raise NotFound(subject, cause=cause, evidence=[f"there are: {', '.join(names)}"])
         return await self._described(found[0])
+
+    async def tags(self) -> Sequence[Tag]:
+        """The tags of all names."""
+        return tags_of([name for image in self._images for name in image.tags], self._label)
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """The manifest that was made by ``resolve``."""

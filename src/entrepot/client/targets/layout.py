@@ -15,6 +15,7 @@ from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
 from entrepot.client.targets.port import BlobContent
 from entrepot.client.targets.receiving import Receiving
+from entrepot.client.targets.written_names import tags_of
 from entrepot.oci import (
     IMAGE_MANIFEST_TYPES,
     INDEX_TYPES,
@@ -135,6 +136,11 @@ class ReadableLayout:
                 content = self._files.read(blob_name(reference), MANIFEST_BYTES_AT_MOST)
                 return described(content, reference, self._label)
             raise
+
+    async def tags(self) -> Sequence[Tag]:
+        """The names in the index; of whole references, which some tools write there, the tag."""
+        names = [entry.annotations.get(REF_NAME) for entry in self.index().manifests]
+        return tags_of([name for name in names if name], self._label)
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest of the layout, checked."""

@@ -45,6 +45,10 @@ class Readable(Protocol):
         """What a tag or digest names here; None is the only image of a layout or archive. Raises NotFound."""
         ...
 
+    async def tags(self) -> Sequence[Tag]:
+        """Every tag that is here; raises NotFound."""
+        ...
+
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest, with the digest that the descriptor has; raises NotFound, DigestMismatch."""
         ...

@@ -121,7 +121,14 @@ class Connections:
             timeout = self._timeout(self._patience.answer)
         async with watch:
             return await session.request(
-                method, url, headers=sent, data=data, proxy=way.proxy, allow_redirects=False, timeout=timeout
+                method,
+                url,
+                headers=sent,
+                data=data,
+                ssl=_trust(way, url),
+                proxy=way.proxy,
+                allow_redirects=False,
+                timeout=timeout,
             )
 
     def is_public(self, origin: Origin) -> bool:
@@ -150,7 +157,6 @@ class Connections:
 
     def _opened(self, way: Way) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            ssl=_context(way.tls),
             limit=0,
             limit_per_host=CONNECTIONS_PER_HOST,
             resolver=self._resolver(way),
@@ -216,6 +222,12 @@ def _check_literal(way: Way, url: URL, subject: str) -> None:
         raise LyingRegistry(
             subject, reason="inner-address", cause="a public registry names an address inside", evidence=[evidence]
         )
+
+
+def _trust(way: Way, url: URL) -> ssl.SSLContext | bool:
+    """Whom to trust on this way; reading the system's authorities takes long, so only for TLS."""
+    is_tls = url.scheme == "https" or (way.proxy is not None and way.proxy.startswith("https:"))
+    return _context(way.tls) if is_tls else True
 
 
 def _is_address(text: str) -> bool:

@@ -101,6 +101,14 @@ class Answer:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes; raises NetworkFailure where it breaks off or stands still."""
         with failures_of(self._subject, self.host):
-            async with contextlib.aclosing(self._rate.over(self._response.content.iter_any())) as chunks:
+            async with contextlib.aclosing(self._rate.over(self._pieces())) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        """As they came from the socket: whatever joins them copies them."""
+        content = self._response.content
+        while not content.at_eof():
+            piece, _ = await content.readchunk()
+            if piece:
+                yield piece

@@ -22,8 +22,8 @@ PAGES_AT_MOST: Final = 100
 REFERRERS_AT_MOST: Final = 10_000
 
 
-async def list_referrers(access: Access, digest: Digest) -> list[Descriptor]:
-    """The descriptors of all referrers, by the API; by the tag where there is no API."""
+async def list_referrers(access: Access, digest: Digest) -> list[Descriptor] | None:
+    """The descriptors of all referrers by the API, None where it does not tell; raises NotFound where there is none."""
     target: str | None = access.path(f"referrers/{digest}")
     found: list[Descriptor] = []
     for _ in range(PAGES_AT_MOST):
@@ -40,10 +40,10 @@ async def list_referrers(access: Access, digest: Digest) -> list[Descriptor]:
             async with access.transport.send(request) as answer:
                 content = await answer.read(MANIFEST_BYTES_AT_MOST)
                 target = next_page(answer.headers.get("Link"), answer.url)
-        except (NotFound, RegistryRefused, LyingRegistry):
+        except (RegistryRefused, LyingRegistry):
             if found:
                 raise
-            return await _tagged_referrers(access, digest)
+            return None
         found += _index(content, access.subject(digest)).manifests
         if target is None or len(found) > REFERRERS_AT_MOST:
             break
@@ -52,7 +52,7 @@ async def list_referrers(access: Access, digest: Digest) -> list[Descriptor]:
 
 async def add_to_tag(access: Access, subject: Digest, referrer: Descriptor) -> None:
     """List a referrer under the tag of its subject, for registries without the API."""
-    listed = await _tagged_referrers(access, subject)
+    listed = await tagged_referrers(access, subject)
     if any(entry.digest == referrer.digest for entry in listed):
         return
     document = {
@@ -76,7 +76,8 @@ def next_page(link: str | None, url: str) -> str | None:
     return None
 
 
-async def _tagged_referrers(access: Access, digest: Digest) -> list[Descriptor]:
+async def tagged_referrers(access: Access, digest: Digest) -> list[Descriptor]:
+    """The referrers that are listed under a tag, where there is no API."""
     tag = ReferrersTag.of(digest).tag
     try:
         _, content = await get_manifest(access, tag)

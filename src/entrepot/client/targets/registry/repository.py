@@ -13,18 +13,19 @@ from entrepot.client.targets.digest_tags import digest_tags
 from entrepot.client.targets.port import BlobContent
 from entrepot.client.targets.registry.access import Access
 from entrepot.client.targets.registry.blobs import RemoteBlob, has_blob
+from entrepot.client.targets.registry.listings import list_tags
 from entrepot.client.targets.registry.manifests import (
     get_manifest,
     has_manifest,
     head_manifest,
     put_manifest,
 )
-from entrepot.client.targets.registry.referrers import add_to_tag, list_referrers
+from entrepot.client.targets.registry.referrers import add_to_tag, list_referrers, tagged_referrers
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
 from entrepot.client.targets.registry.suggestions import explained
 from entrepot.client.targets.registry.uploads import Upload, UploadSettings
 from entrepot.client.transport import Transport
-from entrepot.oci import Descriptor, Digest, Reference, RegistryError, Tag, parse_manifest
+from entrepot.oci import Descriptor, Digest, Reference, ReferrersTag, RegistryError, Tag, parse_manifest
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ class RegistryRepository:
         self._uploads = uploads
         self._saved = saved or SavedUploads()
         self._tag_locks: dict[Digest, asyncio.Lock] = {}
+        self._has_referrers_api = True
+        self._listed: frozenset[Tag] | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +68,12 @@ class RegistryRepository:
                 if isinstance(wanted, Digest):
                     raise
                 raise await explained(self.access, wanted, error) from error
+
+    async def tags(self) -> Sequence[Tag]:
+        """All tags as the registry orders them; what is not among them is not asked for afterwards."""
+        listed = [tag async for tag in list_tags(self.access)]
+        self._listed = frozenset(listed)
+        return listed
 
     async def manifest(self, descriptor: Descriptor) -> bytes:
         """A manifest by its digest."""
@@ -106,11 +115,25 @@ class RegistryRepository:
 
     async def referrers(self, digest: Digest) -> Sequence[Descriptor]:
         """The referrers by API or tag."""
-        return await self._told(lambda access: list_referrers(access, digest))
+        return await self._told(lambda access: self._referrers(access, digest))
+
+    async def _referrers(self, access: Access, digest: Digest) -> Sequence[Descriptor]:
+        found = None
+        if self._has_referrers_api:
+            try:
+                found = await list_referrers(access, digest)
+            except NotFound:
+                self._has_referrers_api = False
+        if found is None and self._may_have(ReferrersTag.of(digest).tag):
+            found = await tagged_referrers(access, digest)
+        return found or []
+
+    def _may_have(self, tag: Tag) -> bool:
+        return self._listed is None or tag in self._listed
 
     async def digest_tags(self, digest: Digest) -> Sequence[tuple[Tag, Descriptor]]:
         """The tags of signatures and the like that are there."""
-        tags = digest_tags(digest)
+        tags = [tag for tag in digest_tags(digest) if self._may_have(tag)]
 
         async def those_of(access: Access) -> list[Descriptor | None]:
             return await asyncio.gather(*(_optional(access, tag) for tag in tags))

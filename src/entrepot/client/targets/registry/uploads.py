@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -27,8 +28,11 @@ from entrepot.client.transport import Body, Request
 CHUNK_BYTES: Final = 32 * 1024 * 1024
 """The length of chunks unless told otherwise: what is sent twice at most after a failure."""
 SMALLEST_CHUNK_BYTES: Final = 5 * 1024 * 1024  # registries on object stores take no smaller ones
+LARGE_CHUNK_BYTES: Final = 256 * 1024 * 1024
+"""How long chunks grow while each is sent within a second: registries do much at the end of each."""
 CHUNK_BYTES_AT_MOST: Final = 1024 * 1024 * 1024
 SESSIONS_AT_MOST: Final = 3  # begun for one blob, when registries forget them
+_FAST_CHUNK: Final = 1.0  # seconds
 _LOCATION_CHARACTERS_AT_MOST: Final = 16 * 1024
 
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,19})", re.ASCII)
@@ -86,6 +90,7 @@ class Upload:
         self._patience = access.transport.patience
         self._subject = access.subject(content.descriptor)
         self._was_resumed = False
+        self._may_grow = settings.chunk_size.is_automatic
 
     async def run(self, mount_from: str | None) -> Stage:
         """Make the blob be there and say how it came; raises the client's errors when it cannot be."""
@@ -183,7 +188,7 @@ class Upload:
         return session
 
     async def _patch(self, session: _Session) -> _Session:
-        start = session.offset
+        start, began = session.offset, time.monotonic()
         chunk = max(self._chunk, session.chunk_at_least)
         stop = min(start + chunk, self._descriptor.size)
         request = self._request(
@@ -205,6 +210,8 @@ class Upload:
         self._save(moved)
         if offset <= start:
             raise ServerFailure(self._subject, reason="no-progress", cause="the registry keeps nothing of what it took")
+        if self._may_grow and time.monotonic() - began < _FAST_CHUNK:
+            self._chunk = min(self._chunk * 2, LARGE_CHUNK_BYTES)
         return moved
 
     async def _status(self, session: _Session) -> _Session:
@@ -278,6 +285,7 @@ class Upload:
 
     def _shrink(self, session: _Session) -> None:
         """Go on with smaller chunks, down to what registries take."""
+        self._may_grow = False
         smallest = max(SMALLEST_CHUNK_BYTES, session.chunk_at_least)
         if self._settings.chunk_size.is_automatic and self._chunk > smallest:
             self._chunk = max(smallest, min(self._chunk, self._descriptor.size) // 4)

@@ -1,0 +1,1 @@
+"""The client beside skopeo, crane and oras."""

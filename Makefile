@@ -20,7 +20,7 @@ DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev tools format lint imports types docs test test-unit test-contract test-http test-access test-client test-management test-faults \
-	test-collection crashes soak conformance clients bench-quick bench-smoke lock clean
+	test-collection crashes soak conformance clients bench-clients bench-quick bench-smoke lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ clients: $(DEV) tools ## docker, podman, buildah, skopeo, ctr, crane, oras, helm
 
 bench-smoke: $(DEV) tools ## the benchmark in small: fails on wrong answers, never on speed
 	$(PYTEST) tests/benchmarks
+
+bench-clients: $(DEV) tools ## measure the client beside skopeo, crane and oras, some minutes; writes docs/benchmarks.md
+	$(BIN)/python -m bench.clients
 
 bench-quick: $(DEV) tools ## measure beside CNCF distribution, some minutes; writes docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -1,5 +1,6 @@
 """The benchmark itself, in small: it runs, and it notices wrong answers. Nothing here depends on speed."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -33,6 +34,27 @@ def test_every_load_runs_on_both_registries_with_right_answers(tmp_path: Path) -
     for page in ("benchmarks.md", "benchmarks.zh-CN.md"):
         lines = (tmp_path / "results" / page).read_text(encoding="utf-8").splitlines()
         assert len([line for line in lines if line.startswith("| ")]) == 2 * (2 + len(loads["entrepot"]))
+    assert not list(tmp_path.glob("entrepot-bench-*"))
+
+
+def test_every_client_does_every_scenario(tmp_path: Path) -> None:
+    """A run in small ends well, with figures for each client, and with tables in both languages."""
+    registry = find_program("registry")
+    environment = {"TOOLS_DIR": str(registry.parent.parent), "TMPDIR": str(tmp_path)}
+    command: list[str | Path] = [sys.executable, "-m", "bench.clients", "--size", "smoke", "--output", tmp_path / "r"]
+
+    run_program(command, environment=environment, cwd=CHECKOUT, seconds_at_most=SECONDS_AT_MOST)
+
+    rows = json.loads((tmp_path / "r" / "clients-smoke.json").read_text(encoding="utf-8"))["measurements"]
+    clients = {"entrepot", "skopeo", "crane", "oras"}
+    scenarios = {row["scenario"] for row in rows}
+    assert {(row["scenario"], row["client"]) for row in rows} == set(itertools.product(scenarios, clients))
+    assert scenarios >= {"start", "resolve", "push-large", "pull-large", "push-many", "pull-many", "copy-unchanged"}
+    assert all(row["seconds"] > 0 and row["peak_mib"] > 1 for row in rows)
+    assert all((row["requests"] > 0) == (row["scenario"] != "start") for row in rows)
+    for page in ("benchmarks.md", "benchmarks.zh-CN.md"):
+        lines = (tmp_path / "r" / page).read_text(encoding="utf-8").splitlines()
+        assert len([line for line in lines if line.startswith("| ")]) == 3 * (2 + len(scenarios))
     assert not list(tmp_path.glob("entrepot-bench-*"))
 
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,19 +40,31 @@ class Shell:
         environment: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """What a command says and how it ends."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(CONCERNING)}
         return subprocess.run(
-            [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)],
+            self._command(arguments),
             input=stdin,
-            env={
-                **inherited,
-                **(LOGIN if login else {}),
-                **self.variables,
-                **(environment or {}),
-            },
+            env=self._environment(environment, login=login),
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
             cwd=self.home,
         )
+
+    def start(self, *arguments: str | Path) -> "subprocess.Popen[str]":
+        """A command under way; whoever starts it waits for its end."""
+        return subprocess.Popen(
+            self._command(arguments),
+            env=self._environment(None, login=False),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.home,
+        )
+
+    def _command(self, arguments: Sequence[str | Path]) -> list[str]:
+        return [str(Path(sys.executable).parent / "entrepot"), *map(str, arguments)]
+
+    def _environment(self, more: Mapping[str, str] | None, *, login: bool) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(CONCERNING)}
+        return {**inherited, **(LOGIN if login else {}), **self.variables, **(more or {})}

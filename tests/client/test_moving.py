@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from client.conftest import Peer
 from client.counting_proxy import counting_proxy
 from client.layouts import MadeLayout, blobs_of, signed_index
+from client.shell import Shell
 from entrepot.client.errors import LoginRequired, NotFound, PlatformNotFound, TagExists
 from entrepot.oci import Tag
 from harness.programs import find_program, run_program
@@ -185,30 +187,49 @@ def killed_until_done(arguments: list[str], kills: int, seconds: float) -> int:
     return times
 
 
-def test_a_killed_push_goes_on(ours: Peer, tmp_path: Path) -> None:
-    """Killed again and again, a chunked push sends at most one chunk twice for each kill."""
-    made = MadeLayout(tmp_path / "made")
-    size, chunk = 64 << 20, 1 << 20
-    made.write(v1=made.image(size))
-    with counting_proxy(ours.address) as proxy:
-        arguments = [f"oci:{made.folder}:v1", f"127.0.0.1:{proxy.port}/{fresh()}:v1", str(tmp_path / "state")]
-        kills = killed_until_done(arguments, 10, 0.9)
-    assert kills > 0
-    assert size < proxy.sent < size + (kills + 1) * 2 * chunk + (1 << 20)
+KILLS = 10
+LARGE = 300_000_000
 
 
-def test_a_killed_pull_goes_on(ours: Peer, tmp_path: Path) -> None:
-    """Likewise; what is fetched again is at most a journal's unit of each part and what was on its way."""
+def killed_on_the_way(shell: Shell, command: list[str], passed: Callable[[], int]) -> None:
+    """Run a command, kill it after each eleventh of the bytes that have to pass, then let it end."""
+    for number in range(1, KILLS + 1):
+        process = shell.start(*command)
+        while passed() < LARGE * number // (KILLS + 1):
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+    done = shell.run(*command)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_killed_push_goes_on(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Killed ten times with SIGKILL, a push of 300 MB sends at most ten chunks twice."""
     made = MadeLayout(tmp_path / "made")
-    size = 64 << 20
-    made.write(v1=made.image(size))
+    made.write(v1=made.image(LARGE))
     name = fresh()
-    killed_until_done([f"oci:{made.folder}:v1", f"{ours.address}/{name}:v1", str(tmp_path / "state")], 0, 0)
     with counting_proxy(ours.address) as proxy:
-        source, target = f"127.0.0.1:{proxy.port}/{name}:v1", f"oci:{tmp_path / 'back'}:v1"
-        kills = killed_until_done([source, target, str(tmp_path / "state")], 10, 0.7)
+        target = f"127.0.0.1:{proxy.port}/{name}:v1"
+        command = ["push", "--chunk-size", "5MB", "--progress", "none", f"oci:{made.folder}:v1", target]
+        killed_on_the_way(shell, command, lambda: proxy.sent)
+    assert LARGE < proxy.sent < LARGE + KILLS * 5_000_000 + 1_000_000
+    assert made.digests[-1] in shell.run("digest", f"{ours.address}/{name}:v1").stdout
+
+
+def test_a_killed_pull_goes_on(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Likewise a pull; for each kill what was on its way and not yet in the file comes again."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(LARGE))
+    name = fresh()
+    assert shell.run("push", f"oci:{made.folder}:v1", f"{ours.address}/{name}:v1").returncode == 0
+    with counting_proxy(ours.address) as proxy:
+        source = f"127.0.0.1:{proxy.port}/{name}:v1"
+        command = ["pull", "--progress", "none", source, f"oci:{tmp_path / 'back'}:v1"]
+        killed_on_the_way(shell, command, lambda: proxy.received)
     assert blobs_of(tmp_path / "back") == set(made.digests)
-    assert proxy.received < size + (kills + 1) * (24 << 20)
+    assert LARGE < proxy.received < LARGE + KILLS * (16 << 20)
+    assert not [path for path in (tmp_path / "back").rglob("*") if "partial" in path.name]
 
 
 def test_nothing_secret_is_kept(ours: Peer, tmp_path: Path) -> None:

@@ -29,23 +29,20 @@ from entrepot.client.given_origins import GivenOrigins
 from entrepot.client.inspecting import Inspected, inspect
 from entrepot.client.locations import Kind, Location, parse_source, parse_target
 from entrepot.client.logins.device import DeviceCode, log_in_by_device
+from entrepot.client.opening import engine_platform, reading, writing
 from entrepot.client.origins import Origin, OriginSource, Route
 from entrepot.client.platforms import WantedPlatform
 from entrepot.client.progress import Progress, silent
 from entrepot.client.references import ImageReference, is_bare_registry, parse_registry
-from entrepot.client.targets.archives import DockerArchiveWriter, OciArchive
-from entrepot.client.targets.docker_archive import DockerArchive
-from entrepot.client.targets.layout import Layout, ReadableLayout
 from entrepot.client.targets.port import Readable, Writable
 from entrepot.client.targets.registry import RegistryRepository, UploadSettings
 from entrepot.client.targets.registry.access import Access
 from entrepot.client.targets.registry.listings import list_repositories, list_tags
 from entrepot.client.targets.registry.manifests import delete_manifest, get_manifest, head_manifest
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
-from entrepot.client.targets.tar_files import TarFiles
 from entrepot.client.transport import Patience, RateLimit, Transport
 from entrepot.client.transport.proving import Proven, prove
-from entrepot.oci import Descriptor, Digest, RepositoryName, Tag
+from entrepot.oci import INDEX_TYPES, Descriptor, Digest, RepositoryName, Tag
 
 _CANNOT_DELETE: Final = frozenset({400, 404, 405, 501})
 
@@ -98,20 +95,25 @@ class Client:
         """Copy an image with everything beneath it, and what refers to it, under the same digest.
 
         ``source`` and ``target`` are references (``host/name:tag``), layouts (``oci:FOLDER:tag``), archives
-        (``oci-archive:FILE``, ``docker-archive:FILE``) or paths; a target of a registry or layout may have several
+        (``oci-archive:FILE``, ``docker-archive:FILE``; ``-`` is standard input or output), daemons
+        (``docker-daemon:name:tag``, ``podman:name:tag``) or paths; a target of a registry or layout may have several
         tags, ``host/name:1.4.2,1.4,1``, and without any gets the source's. CopyOptions has the ``options``.
         """
         read_from, write_to = parse_source(source), parse_target(target)
-        readable, writable = await self.readable(read_from), await self.writable(write_to)
         tags = write_to.tags
         if not tags and write_to.reference is None and isinstance(read_from.reference, Tag):
             tags = (read_from.reference,)
-        if isinstance(write_to.reference, Digest):
-            found = await readable.resolve(read_from.reference)
-            if found.digest != write_to.reference and options.get("platform") is None:
-                evidence = [f"{source} is {found.digest}"]
-                raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
-        return await Copy(readable, writable, CopyOptions.of(options), progress).run(read_from.reference, tags)
+        async with self.reading(read_from) as readable, self.writing(write_to) as writable:
+            if write_to.kind.is_daemon and options.get("platform") is None:
+                root = await readable.resolve(read_from.reference)
+                if root.media_type in INDEX_TYPES:
+                    options["platform"] = await engine_platform(write_to)
+            if isinstance(write_to.reference, Digest):
+                found = await readable.resolve(read_from.reference)
+                if found.digest != write_to.reference and options.get("platform") is None:
+                    evidence = [f"{source} is {found.digest}"]
+                    raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
+            return await Copy(readable, writable, CopyOptions.of(options), progress).run(read_from.reference, tags)
 
     async def copy_all(
         self,
@@ -129,31 +131,29 @@ class Client:
         for text, place in ((source, read_from), (target, write_to)):
             if place.has_reference:
                 raise ReferenceInvalid(text, reason="tag", cause="all tags are copied, so none is written here")
-        readable, writable = await self.readable(read_from), await self.writable(write_to)
-        return await Copy(readable, writable, CopyOptions.of(options), progress).run_all()
+        async with self.reading(read_from) as readable, self.writing(write_to) as writable:
+            return await Copy(readable, writable, CopyOptions.of(options), progress).run_all()
 
     async def resolve(self, source: str, *, platform: str | None = None) -> Descriptor:
         """What a reference names: type, digest and size; with ``platform`` the image of an index."""
         location = parse_source(source)
-        readable = await self.readable(location)
-        if platform is None:
-            return await readable.resolve(location.reference)
-        return await image_at(readable, location.reference, WantedPlatform.parse(platform))
+        async with self.reading(location) as readable:
+            return await image_at(readable, location.reference, _wanted(platform))
 
     async def manifest(self, source: str, *, platform: str | None = None) -> tuple[Descriptor, bytes]:
         """A manifest, as it was pushed."""
         location = parse_source(source)
-        readable = await self.readable(location)
         if platform is None and location.kind is Kind.REGISTRY and location.reference is not None:
             return await (await self._pulled(location.image)).get(location.reference)
-        descriptor = await self.resolve(source, platform=platform)
-        return descriptor, await readable.manifest(descriptor)
+        async with self.reading(location) as readable:
+            descriptor = await image_at(readable, location.reference, _wanted(platform))
+            return descriptor, await readable.manifest(descriptor)
 
     async def inspect(self, source: str, *, platform: str | None = None) -> Inspected:
         """What an image or index is, what it is made of, and what refers to it; no layer is fetched."""
         location = parse_source(source)
-        wanted = None if platform is None else WantedPlatform.parse(platform)
-        return await inspect(await self.readable(location), location.reference, wanted)
+        async with self.reading(location) as readable:
+            return await inspect(readable, location.reference, _wanted(platform))
 
     async def tags(self, repository: str) -> list[Tag]:
         """All tags of a repository, as the registry orders them."""
@@ -259,27 +259,23 @@ class Client:
             async for chunk in chunks:
                 yield chunk
 
-    async def readable(self, location: Location) -> Readable:
-        """A place to read from."""
+    @contextlib.asynccontextmanager
+    async def reading(self, location: Location) -> AsyncGenerator[Readable, None]:
+        """A place to read from, while it is open."""
         if location.kind is Kind.REGISTRY:
-            return await self._pulled(location.image)
-        assert location.path is not None
-        if location.kind is Kind.LAYOUT:
-            return Layout(location.path, location.text)
-        if location.kind is Kind.OCI_ARCHIVE:
-            return ReadableLayout(TarFiles(location.path, location.text), location.text)
-        return DockerArchive(location.path, location.text)
+            yield await self._pulled(location.image)
+            return
+        async with reading(location) as readable:
+            yield readable
 
-    async def writable(self, location: Location) -> Writable:
-        """A place to write to."""
+    @contextlib.asynccontextmanager
+    async def writing(self, location: Location) -> AsyncGenerator[Writable, None]:
+        """A place to write to, while it is open."""
         if location.kind is Kind.REGISTRY:
-            return await self._repository(location.image)
-        assert location.path is not None
-        if location.kind is Kind.LAYOUT:
-            return Layout(location.path, location.text)
-        if location.kind is Kind.OCI_ARCHIVE:
-            return OciArchive(location.path, location.text)
-        return DockerArchiveWriter(location.path, location.text, location.names)
+            yield await self._repository(location.image)
+            return
+        async with writing(location) as writable:
+            yield writable
 
     async def _other_tags(self, access: Access, digest: Digest, own: Tag | None) -> list[Tag]:
         """The tags that name a manifest, but for its own."""
@@ -304,3 +300,7 @@ class Client:
         assert image is not None
         route = await self._origins.find(image.registry, image.repository.text)
         return Access(self._transport, route, image.place)
+
+
+def _wanted(platform: str | None) -> WantedPlatform | None:
+    return None if platform is None else WantedPlatform.parse(platform)

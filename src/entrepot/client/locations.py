@@ -19,6 +19,18 @@ class Kind(StrEnum):
     LAYOUT = "oci"
     OCI_ARCHIVE = "oci-archive"
     DOCKER_ARCHIVE = "docker-archive"
+    DOCKER_DAEMON = "docker-daemon"
+    PODMAN = "podman"
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether it is a daemon of this machine or another."""
+        return self in {Kind.DOCKER_DAEMON, Kind.PODMAN}
+
+    @property
+    def keeps_configs_only(self) -> bool:
+        """Whether an image has another manifest there, so that of all digests only that of its config stays."""
+        return self is Kind.DOCKER_ARCHIVE or self.is_daemon
 
 
 _PREFIXES: Final = {
@@ -26,9 +38,12 @@ _PREFIXES: Final = {
     "ocidir://": Kind.LAYOUT,
     "oci-archive:": Kind.OCI_ARCHIVE,
     "docker-archive:": Kind.DOCKER_ARCHIVE,
+    "docker-daemon:": Kind.DOCKER_DAEMON,
+    "podman:": Kind.PODMAN,
     "oci:": Kind.LAYOUT,
 }
 _TAGS_AT_MOST: Final = 100
+_STREAM: Final = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +56,18 @@ class Location:
     image: ImageReference | None = None
     """Of a registry only."""
     path: Path | None = None
-    """Of all others."""
+    """Of layouts and archives; None for an archive that is standard input or output."""
     reference: Reference | None = None
     """The tag or digest that was written; None for none."""
     tags: tuple[Tag, ...] = ()
     """The tags of a target: ``name:1.4.2,1.4,1``."""
     names: tuple[ImageReference, ...] = ()
-    """The whole names of a docker archive's image."""
+    """The whole names of an image in a docker archive or at a daemon."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input or output."""
+        return self.kind in {Kind.OCI_ARCHIVE, Kind.DOCKER_ARCHIVE} and self.path is None
 
     @property
     def has_reference(self) -> bool:
@@ -71,6 +91,12 @@ def parse_source(text: str) -> Location:
         path, reference = _path_and_reference(text, text)
         kind = _sniffed(path)
         return Location(kind, f"{kind}:{path}", path=path, reference=reference)
+    if kind.is_daemon:
+        image = ImageReference.parse(rest)
+        return Location(kind, f"{kind}:{image}", names=(image,))
+    if kind is not Kind.LAYOUT and rest.partition(":")[0] == _STREAM:
+        tag = rest.rpartition(":")[2] if ":" in rest else ""
+        return Location(kind, f"{kind}:{_STREAM}", reference=_tag(tag, text) if tag else None)
     path, reference = _path_and_reference(rest, text)
     return Location(kind, f"{kind}:{path}", path=path, reference=reference)
 
@@ -90,15 +116,26 @@ def parse_target(text: str) -> Location:
         tags = ((image.tag,) if image.tag else ()) + tuple(_tag(tag, text) for tag in more)
         _check_tags(tags, text)
         return Location(kind, image.place, image=image, reference=image.digest, tags=tags)
+    if kind.is_daemon:
+        image = ImageReference.parse(rest)
+        if image.tag is None:
+            raise ReferenceInvalid(text, reason="tag", cause="an image needs a tag there, such as :1.4.2")
+        return Location(kind, f"{kind}:{image}", tags=(image.tag,), names=(image,))
     if kind is Kind.DOCKER_ARCHIVE:
         place, colon, name = rest.partition(":")
         names = (ImageReference.parse(name),) if colon else ()
         tags = tuple(one.tag for one in names if one.tag is not None)
-        return Location(kind, f"{kind}:{place}", path=Path(place), tags=tags, names=names)
+        return Location(kind, f"{kind}:{place}", path=_archive(place), tags=tags, names=names)
     place, _, names_text = _split_last(rest)
     tags = tuple(_tag(tag, text) for tag in names_text.split(",")) if names_text else ()
     _check_tags(tags, text)
-    return Location(kind, f"{kind}:{place}", path=Path(place), tags=tags)
+    path = _archive(place) if kind is Kind.OCI_ARCHIVE else Path(place)
+    return Location(kind, f"{kind}:{place}", path=path, tags=tags)
+
+
+def _archive(place: str) -> Path | None:
+    """The file of an archive, None for standard output."""
+    return None if place == _STREAM else Path(place)
 
 
 def _prefixed(text: str) -> tuple[Kind | None, str]:

@@ -34,9 +34,10 @@ T = TypeVar("T")
 def push(*, source: str, target: str, transfer: Transfer, connection: Connection, output: str) -> None:
     """Send an image to a registry.
 
-    SOURCE is a folder with an OCI layout (oci:FOLDER:TAG), an archive (oci-archive:FILE, docker-archive:FILE) or a path
-    to one of them; TARGET is HOST/NAME:TAG, with several tags as HOST/NAME:1.4.2,1.4,1. What the registry has already
-    is not sent, and what was stopped goes on where it stopped. Prints NAME@DIGEST.
+    SOURCE is a folder with an OCI layout (oci:FOLDER:TAG), an archive (oci-archive:FILE, docker-archive:FILE, - for
+    standard input), a path to one of them, or a daemon's image (docker-daemon:NAME:TAG, podman:NAME:TAG). TARGET is
+    HOST/NAME:TAG, with several tags as HOST/NAME:1.4.2,1.4,1. What the registry has already is not sent, and what was
+    stopped goes on where it stopped. Prints NAME@DIGEST.
     """
     read_from, write_to = _locations(source, target)
     if write_to.kind is not Kind.REGISTRY:
@@ -54,8 +55,9 @@ def pull(*, source: str, target: str, transfer: Transfer, connection: Connection
     """Fetch an image from a registry.
 
     SOURCE is HOST/NAME:TAG or HOST/NAME@DIGEST; TARGET is a folder for an OCI layout (oci:FOLDER:TAG), an archive
-    (oci-archive:FILE, docker-archive:FILE) or a path: with .tar at its end it becomes an archive, else a layout. What
-    was stopped goes on where it stopped. Prints NAME@DIGEST.
+    (oci-archive:FILE, docker-archive:FILE, with - for standard output), a path, which becomes an archive with .tar at
+    its end and else a layout, or a daemon (docker-daemon:NAME:TAG, podman:NAME:TAG). What was stopped goes on where it
+    stopped. Prints NAME@DIGEST.
     """
     read_from, write_to = _locations(source, target)
     if read_from.kind is not Kind.REGISTRY or write_to.kind is Kind.REGISTRY:
@@ -73,9 +75,9 @@ def pull(*, source: str, target: str, transfer: Transfer, connection: Connection
 def copy(*, source: str, target: str, all_tags: bool, transfer: Transfer, connection: Connection, output: str) -> None:
     """Copy an image from one place to another.
 
-    SOURCE and TARGET are registries' references, layouts (oci:FOLDER:TAG) or archives (oci-archive:FILE,
-    docker-archive:FILE). The whole index is copied with its signatures and other referrers, under the same digest.
-    Prints NAME@DIGEST; with --all-tags NAME:TAG@DIGEST of each.
+    SOURCE and TARGET are registries' references, layouts (oci:FOLDER:TAG), archives (oci-archive:FILE,
+    docker-archive:FILE) or daemons (docker-daemon:NAME:TAG, podman:NAME:TAG). The whole index is copied with its
+    signatures and other referrers, under the same digest. Prints NAME@DIGEST; with --all-tags NAME:TAG@DIGEST of each.
     """
     read_from, write_to = _locations(source, target)
     if all_tags:
@@ -118,7 +120,10 @@ def _copy(
         )
         return
     _tell_plan(copied, transfer)
-    click.echo(name)
+    for place in (read_from, write_to):
+        if place.kind.keeps_configs_only:
+            click.echo(f"entrepot: {place.text}: of the digests only the config's is the same there", err=True)
+    click.echo(name, err=write_to.is_stream)
 
 
 def _copy_all(

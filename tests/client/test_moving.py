@@ -1,5 +1,6 @@
 """Images move between registries, layouts and archives under the same digest, with all that belongs to them."""
 
+import asyncio
 import json
 import secrets
 import signal
@@ -230,6 +231,19 @@ def test_a_killed_pull_goes_on(ours: Peer, shell: Shell, tmp_path: Path) -> None
     assert blobs_of(tmp_path / "back") == set(made.digests)
     assert LARGE < proxy.received < LARGE + KILLS * (16 << 20)
     assert not [path for path in (tmp_path / "back").rglob("*") if "partial" in path.name]
+
+
+async def test_several_pull_into_one_layout(ours: Peer, tmp_path: Path) -> None:
+    """Who comes later waits, finds the blobs there, and leaves them as they are."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(20 << 20, 5 << 20))
+    source, back = f"{ours.fresh()}:v1", f"oci:{tmp_path / 'back'}:v1"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", source)
+        before = client.requests
+        await asyncio.gather(*(client.copy(source, back) for _ in range(4)))
+        assert client.requests - before < 4 * 12
+    assert blobs_of(tmp_path / "back") == set(made.digests)
 
 
 def test_nothing_secret_is_kept(ours: Peer, tmp_path: Path) -> None:

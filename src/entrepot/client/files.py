@@ -97,16 +97,31 @@ def read_bounded(path: Path, at_most: int) -> bytes:
     return content
 
 
-def write_file(path: Path, content: bytes, folder: Path | None = None) -> None:
-    """Put a file in its place in one step; until then it lies in ``folder``, by default beside. Raises OSError."""
+def write_file(path: Path, content: bytes, folder: Path | None = None, *, is_flushed: bool = True) -> None:
+    """Put a file in its place in one step; until then it lies in ``folder``, by default beside. Raises OSError.
+
+    What has another content already has to be flushed, or a power cut could leave neither.
+    """
     partial = (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(open_in_folder(partial, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if is_flushed:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def open_in_folder(path: Path, flags: int) -> int:
+    """Open or make a file in a folder that is made, too, and that others remove while it is empty; raises OSError."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            if path.parent.exists():
+                raise

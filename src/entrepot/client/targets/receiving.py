@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from entrepot.client.errors import ClientError, DigestMismatch
-from entrepot.client.files import file_errors
+from entrepot.client.files import file_errors, open_in_folder, write_file
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.assembling import UNIT_BYTES, Assembly, PartWriter
 from entrepot.client.targets.port import BlobContent
@@ -43,9 +43,9 @@ class Receiving:
             return
         kept = f"{self._partial} is kept, and gone on with"
         with file_errors(self._partial, kept=kept), contextlib.ExitStack() as stack:
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
-            data = _opened(stack, self._partial)
-            await _locked(data)
+            data = await self._locked(stack)
+            if data is None:
+                return
             journal = _opened(stack, self._journal)
             for attempt in range(2):
                 done = self._resumed(data, journal)
@@ -63,6 +63,19 @@ class Receiving:
             self._partial.replace(self._path)
             self._journal.unlink(missing_ok=True)
 
+    async def _locked(self, stack: contextlib.ExitStack) -> int | None:
+        """The file of what is there so far, which nobody else writes; None if somebody else has completed the blob."""
+        while True:
+            with contextlib.ExitStack() as attempt:
+                data = _opened(attempt, self._partial)
+                await _lock(data)
+                # Whoever held the lock before may have put the file in its place, where it is not to be touched.
+                if _is_still_at(data, self._partial):
+                    stack.push(attempt.pop_all())
+                    return data
+            if self._path.is_file() and self._path.stat().st_size == self._descriptor.size:
+                return None
+
     async def _run_small(self) -> None:
         """Fetch a blob of up to one unit through memory."""
         content = bytearray()
@@ -74,11 +87,7 @@ class Receiving:
         found = hashlib.new(self._descriptor.digest.algorithm.value, content)
         self._check(found.hexdigest(), len(content))
         with file_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._partial.with_suffix(f".{os.getpid()}.partial")
-            partial.write_bytes(content)
-            partial.replace(self._path)
+            write_file(self._path, bytes(content), self._partial.parent, is_flushed=False)
 
     def _resumed(self, data: int, journal: int) -> bytearray:
         """Which units are there already, a byte for each."""
@@ -159,12 +168,12 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _opened(stack: contextlib.ExitStack, path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = open_in_folder(path, os.O_RDWR)
     stack.callback(os.close, descriptor)
     return descriptor
 
 
-async def _locked(descriptor: int) -> None:
+async def _lock(descriptor: int) -> None:
     """Wait until nobody else writes the same blob."""
     while True:
         try:
@@ -173,3 +182,11 @@ async def _locked(descriptor: int) -> None:
             await asyncio.sleep(_WAIT)
         else:
             return
+
+
+def _is_still_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

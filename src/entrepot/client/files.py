@@ -5,6 +5,7 @@ import contextlib
 import errno
 import functools
 import os
+import secrets
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -102,7 +103,7 @@ def write_file(path: Path, content: bytes, folder: Path | None = None, *, is_flu
 
     What has another content already has to be flushed, or a power cut could leave neither.
     """
-    partial = (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"
+    partial = (folder or path.parent) / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(open_in_folder(partial, os.O_WRONLY | os.O_TRUNC), "wb") as file:

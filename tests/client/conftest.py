@@ -11,6 +11,7 @@ from bench import registries
 from client.shell import Shell
 from entrepot.client.client import Client
 from entrepot.client.credentials import Credentials, GivenCredentials
+from entrepot.client.targets.registry.known_blobs import KnownBlobs
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
 from entrepot.secrets import Secret
 
@@ -26,7 +27,8 @@ class Peer:
     def client(self, state: Path, password: str = registries.PASSWORD) -> Client:
         """A client that logs in where it has to, and keeps its state in a folder of the test's."""
         given = GivenCredentials(Credentials(registries.USER, Secret(password))) if self.login else None
-        return Client(given, saved_uploads=SavedUploads(state))
+        known = KnownBlobs(state / "blobs.sqlite")
+        return Client(given, saved_uploads=SavedUploads(state), known_blobs=known)
 
     def fresh(self) -> str:
         """A repository of the registry that nothing is in."""

@@ -37,6 +37,7 @@ from entrepot.client.references import ImageReference, is_bare_registry, parse_r
 from entrepot.client.targets.port import Readable, Writable
 from entrepot.client.targets.registry import RegistryRepository, UploadSettings
 from entrepot.client.targets.registry.access import Access
+from entrepot.client.targets.registry.known_blobs import KnownBlobs
 from entrepot.client.targets.registry.listings import list_repositories, list_tags
 from entrepot.client.targets.registry.manifests import delete_manifest, get_manifest, head_manifest
 from entrepot.client.targets.registry.saved_uploads import SavedUploads
@@ -62,12 +63,14 @@ class Client:
         patience: Patience | None = None,
         uploads: UploadSettings | None = None,
         saved_uploads: SavedUploads | None = None,
+        known_blobs: KnownBlobs | None = None,
         rate: RateLimit | None = None,
     ) -> None:
         self._transport = Transport(credentials or GivenCredentials(Anonymous()), patience, rate)
         self._origins = origins or GivenOrigins()
         self._uploads = uploads or UploadSettings()
         self._saved = saved_uploads or SavedUploads()
+        self._known = known_blobs or KnownBlobs()
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,6 +80,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._known.close()
         await self._transport.close()
 
     @property
@@ -285,7 +289,7 @@ class Client:
 
     async def _repository(self, image: ImageReference | None) -> RegistryRepository:
         access = await self._access(image)
-        return RegistryRepository(self._transport, access.route, access.place, self._uploads, self._saved)
+        return RegistryRepository(self._transport, access.route, access.place, self._uploads, self._saved, self._known)
 
     async def _pulled(self, image: ImageReference | None) -> RegistryRepository:
         """A repository to read from, which configuration may have placed elsewhere."""

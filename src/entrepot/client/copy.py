@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import starmap
 from typing import Final, Self, TypedDict, TypeVar
 
+from entrepot.client.base_images import OfBaseImage, base_of
 from entrepot.client.errors import ClientError, ContentInvalid, DigestMismatch, LyingRegistry, TagExists
 from entrepot.client.platforms import WantedPlatform, check_config, choose
 from entrepot.client.progress import Event, Progress, Stage, silent
@@ -97,6 +98,8 @@ class _Plan:
     blobs: dict[Digest, Descriptor] = field(default_factory=dict)
     seen: dict[Digest, Descriptor] = field(default_factory=dict)
     """All manifests of the images, also those that the target has."""
+    bases: dict[Digest, tuple[str, str]] = field(default_factory=dict)
+    """The repositories of the base images of images with these blobs, as their annotations tell."""
     children: dict[Digest, tuple[Digest, ...]] = field(default_factory=dict)
     """Of those that the target lacks."""
 
@@ -217,9 +220,12 @@ class Copy:
             content = await self._source.manifest(descriptor)
         manifest = parsed_manifest(self._source, descriptor, content)
         await each(self._plan(child, plan, depth + 1) for child in manifest.child_references())
+        base = base_of(manifest)
         for blob in manifest.blob_references():
             if blob.required:
                 plan.blobs[blob.descriptor.digest] = blob.descriptor
+                if base is not None:
+                    plan.bases[blob.descriptor.digest] = base
         plan.children[descriptor.digest] = tuple(child.digest for child in manifest.child_references())
         plan.manifests[descriptor.digest] = (descriptor, content)
 
@@ -243,7 +249,7 @@ class Copy:
     async def _carried_out(self, plan: _Plan, images: Sequence[tuple[Descriptor, Sequence[Tag]]]) -> None:
         """Move blobs, the largest first, then store manifests, each after what it names and with its tags."""
         largest_first = sorted(plan.blobs.values(), key=lambda blob: -blob.size)
-        await each(self._move(blob) for blob in largest_first if blob.digest not in self._moved)
+        await each(self._move(blob, plan) for blob in largest_first if blob.digest not in self._moved)
         tagged: dict[Digest, list[Tag]] = {}
         for image, tags in images:
             tagged.setdefault(image.digest, []).extend(tags)
@@ -257,9 +263,12 @@ class Copy:
             content = await self._source.manifest(image)
         await self._store(image, content, tags)
 
-    async def _move(self, blob: Descriptor) -> None:
+    async def _move(self, blob: Descriptor, plan: _Plan) -> None:
+        content = self._source.blob(blob)
+        if content.repository is None and blob.digest in plan.bases:
+            content = OfBaseImage(content, plan.bases[blob.digest])
         async with self._moving:
-            await self._target.put_blob(self._source.blob(blob), self._progress)
+            await self._target.put_blob(content, self._progress)
 
     async def _store(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
         async with self._asking:

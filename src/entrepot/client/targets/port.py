@@ -22,7 +22,7 @@ class BlobContent(Protocol):
 
     @property
     def repository(self) -> tuple[str, str] | None:
-        """The registry and repository that it lies in, if it is one that could be mounted from."""
+        """The registry and repository that it lies in, or may lie in: where it could be mounted from."""
         ...
 
     def chunks(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:

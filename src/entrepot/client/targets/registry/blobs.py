@@ -26,7 +26,7 @@ class RemoteBlob:
     parts_at_most: int = PARTS_AT_MOST
 
     @property
-    def repository(self) -> tuple[str, str] | None:
+    def repository(self) -> tuple[str, str]:
         """Where it could be mounted from."""
         return (self.access.origin.registry, self.access.route.repository)
 

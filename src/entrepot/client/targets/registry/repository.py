@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from entrepot.client.errors import ClientError, NetworkFailure, NotFound, printable
+from entrepot.client.files import in_thread
 from entrepot.client.origins import Mirror, Route
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
 from entrepot.client.targets.port import BlobContent
 from entrepot.client.targets.registry.access import Access
 from entrepot.client.targets.registry.blobs import RemoteBlob, has_blob
+from entrepot.client.targets.registry.known_blobs import KnownBlobs
 from entrepot.client.targets.registry.listings import list_tags
 from entrepot.client.targets.registry.manifests import (
     get_manifest,
@@ -42,10 +44,12 @@ class RegistryRepository:
         place: str,
         uploads: UploadSettings = UploadSettings(),  # ruff: ignore[function-call-in-default-argument]  it is frozen
         saved: SavedUploads | None = None,
+        known: KnownBlobs | None = None,
     ) -> None:
         self.access = Access(transport, route, place)
         self._uploads = uploads
         self._saved = saved or SavedUploads()
+        self._known = known or KnownBlobs(is_kept=False)
         self._tag_locks: dict[Digest, asyncio.Lock] = {}
         self._has_referrers_api = True
         self._listed: frozenset[Tag] | None = None
@@ -153,13 +157,29 @@ class RegistryRepository:
     async def put_blob(self, content: BlobContent, progress: Progress) -> None:
         """Send the blob unless it is there or can be mounted."""
         descriptor = content.descriptor
+        stage = await self._put(content, progress)
+        if isinstance(content, RemoteBlob):
+            await in_thread(self._known.note, *content.repository, descriptor.digest)
+        await in_thread(self._known.note, *self._here, descriptor.digest)
+        progress(Event(stage, descriptor, descriptor.size))
+
+    async def _put(self, content: BlobContent, progress: Progress) -> Stage:
+        descriptor = content.descriptor
         with self._saved.of(self.access, descriptor) as saved:
             if saved.location is None and await has_blob(self.access, descriptor):
-                progress(Event(Stage.EXISTS, descriptor, descriptor.size))
-                return
-            upload = Upload(self.access, content, saved, self._uploads, progress)
-            stage = await upload.run(self._mountable(content))
-        progress(Event(stage, descriptor, descriptor.size))
+                return Stage.EXISTS
+            registry, repository = self._here
+            mount_from = self._mountable(content)
+            if mount_from is None:
+                mount_from = await in_thread(self._known.find, registry, descriptor.digest, repository)
+            stage = await Upload(self.access, content, saved, self._uploads, progress).run(mount_from)
+            if mount_from is not None and stage is not Stage.MOUNTED:
+                await in_thread(self._known.forget, registry, mount_from, descriptor.digest)
+            return stage
+
+    @property
+    def _here(self) -> tuple[str, str]:
+        return (self.access.origin.registry, self.access.route.repository)
 
     async def put_manifest(self, descriptor: Descriptor, content: bytes, tags: Sequence[Tag]) -> None:
         """Store a manifest, and list it as a referrer where the registry does not."""

@@ -13,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 from entrepot.client.errors import (
     ClientError,
     DigestMismatch,
+    Forbidden,
+    LoginRequired,
     LyingRegistry,
     NetworkFailure,
     NotFound,
@@ -96,7 +98,7 @@ class Upload:
         """Make the blob be there and say how it came; raises the client's errors when it cannot be."""
         session = await self._resumed()
         if session is None:
-            session = await self._started(mount_from)
+            session = await self._mounted(mount_from) if mount_from is not None else await self._started(None)
             if session is None:
                 return Stage.MOUNTED
         self._progress(Event(Stage.STARTED, self._descriptor, session.offset))
@@ -130,6 +132,13 @@ class Upload:
             return None
         self._was_resumed = session.offset > 0
         return session
+
+    async def _mounted(self, mount_from: str) -> _Session | None:
+        """None where the blob was mounted; a repository that is gone or closed to us is no reason to give up."""
+        try:
+            return await self._started(mount_from)
+        except (NotFound, Forbidden, LoginRequired, RegistryRefused):
+            return await self._started(None)
 
     async def _started(self, mount_from: str | None) -> _Session | None:
         """A new session (end-4), None where the blob was mounted instead (end-11)."""

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from typing_extensions import Unpack
 
+from entrepot.client.cache import Cache
 from entrepot.client.copy import JOBS, Copied, CopiedTags, Copy, CopyOptions, CopyWords, each, image_at
 from entrepot.client.credentials import (
     Anonymous,
@@ -64,6 +65,7 @@ class Client:
         uploads: UploadSettings | None = None,
         saved_uploads: SavedUploads | None = None,
         known_blobs: KnownBlobs | None = None,
+        cache: Cache | None = None,
         rate: RateLimit | None = None,
     ) -> None:
         self._transport = Transport(credentials or GivenCredentials(Anonymous()), patience, rate)
@@ -71,6 +73,7 @@ class Client:
         self._uploads = uploads or UploadSettings()
         self._saved = saved_uploads or SavedUploads()
         self._known = known_blobs or KnownBlobs()
+        self._cache = cache
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,7 +120,10 @@ class Client:
                 if found.digest != write_to.reference and options.get("platform") is None:
                     evidence = [f"{source} is {found.digest}"]
                     raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
-            return await Copy(readable, writable, CopyOptions.of(options), progress).run(read_from.reference, tags)
+            wanted = CopyOptions.of(options)
+            if self._cache is not None and read_from.image is not None and not wanted.is_dry:
+                return await self._cache.copy(readable, read_from.image, writable, tags, wanted, progress)
+            return await Copy(readable, writable, wanted, progress).run(read_from.reference, tags)
 
     async def copy_all(
         self,

@@ -191,7 +191,7 @@ class Copy:
     async def _tags_to_set(self, root: Descriptor, tags: Sequence[Tag]) -> list[Tag]:
         """The tags that do not name the image yet; raises TagExists where none may be moved."""
         there = await each(self._tagged(tag) for tag in tags)
-        if root.digest in there:
+        if root.digest in there and self._target.keeps_whole:
             self._there.add(root.digest)
         wanted = [tag for tag, digest in zip(tags, there, strict=True) if digest != root.digest]
         if self._options.no_clobber:

@@ -7,10 +7,18 @@ from pathlib import Path
 
 def state_folder() -> Path:
     """``$XDG_STATE_HOME/entrepot``, by default ``~/.local/state/entrepot``."""
-    home = os.environ.get("XDG_STATE_HOME", "")
+    return _base("XDG_STATE_HOME", Path(".local") / "state") / "entrepot"
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/entrepot``, by default ``~/.cache/entrepot``."""
+    return _base("XDG_CACHE_HOME", Path(".cache")) / "entrepot"
+
+
+def _base(variable: str, default: Path) -> Path:
+    home = os.environ.get(variable, "")
     # The specification says that relative paths are to be ignored.
-    base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state"
-    return base / "entrepot"
+    return Path(home) if Path(home).is_absolute() else Path.home() / default
 
 
 def write_private(path: Path, content: bytes) -> None:

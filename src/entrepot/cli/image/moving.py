@@ -80,6 +80,8 @@ def copy(*, source: str, target: str, all_tags: bool, transfer: Transfer, connec
     signatures and other referrers, under the same digest. Prints NAME@DIGEST; with --all-tags NAME:TAG@DIGEST of each.
     """
     read_from, write_to = _locations(source, target)
+    if all_tags and (transfer.cache or transfer.offline):
+        raise CommandFailed("--all-tags goes without --cache and --offline", ExitCode.USAGE)
     if all_tags:
         _copy_all(source, target, read_from, write_to, transfer, connection, output)
     else:

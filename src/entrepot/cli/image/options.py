@@ -94,6 +94,8 @@ class Transfer:
     no_clobber: bool
     chunk_size: str
     resume: bool
+    cache: Path | None
+    offline: bool
     limit_rate: str | None
     progress: str
 
@@ -117,6 +119,18 @@ _TRANSFER: Final = (
         help="Bytes of a request when a large blob is sent, such as 5MB; auto, or none for one request.",
     ),
     click.option("--resume/--no-resume", default=True, show_default=True, help="Whether to go on with what is there."),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        envvar="ENTREPOT_CLIENT_CACHE",
+        help="Keep what comes from registries here, too, for all commands that name it.  [default: none]",
+    ),
+    click.option(
+        "--offline",
+        is_flag=True,
+        help="Ask no registry for what is copied: it is in the cache.  [its folder by default: ~/.cache/entrepot]",
+    ),
     click.option(
         "--limit-rate",
         metavar="SIZE",

@@ -15,11 +15,13 @@ from entrepot.cli.failures import CommandFailed
 from entrepot.cli.image.options import Connection, Transfer, parse_size
 from entrepot.cli.image.refusals import failure_of
 from entrepot.client.errors import ClientError
+from entrepot.client.state import cache_folder
 from entrepot.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from entrepot.client.cache import Cache
     from entrepot.client.client import Client
     from entrepot.client.credentials import AnyCredentials, CredentialSource
     from entrepot.client.targets.registry import UploadSettings
@@ -106,6 +108,7 @@ async def _worked(
         patience=patience,
         uploads=_upload_settings(transfer),
         saved_uploads=SavedUploads(is_kept=transfer is None or transfer.resume),
+        cache=_cache(transfer),
         rate=_rate_limit(transfer),
     )
     async with client:
@@ -117,6 +120,14 @@ def _rate_limit(transfer: Transfer | None) -> "RateLimit":
 
     text = None if transfer is None else transfer.limit_rate
     return RateLimit(None if text is None else parse_size(text, "--limit-rate"))
+
+
+def _cache(transfer: Transfer | None) -> "Cache | None":
+    from entrepot.client.cache import Cache  # ruff: ignore[import-outside-top-level]
+
+    if transfer is None or not (transfer.cache or transfer.offline):
+        return None
+    return Cache(transfer.cache or cache_folder(), is_offline=transfer.offline)
 
 
 def _upload_settings(transfer: Transfer | None) -> "UploadSettings":

@@ -37,6 +37,7 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 INDEX_BYTES_AT_MOST: Final = 8 * 1024 * 1024
 MANIFEST_BYTES_AT_MOST: Final = 8 * 1024 * 1024
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_DEPTH_AT_MOST: Final = 8  # of indexes in indexes
 _MARKER_BYTES_AT_MOST: Final = 4096
 
 
@@ -204,6 +205,11 @@ class Layout(ReadableLayout):
         self._folder = folder
         self._new: list[Descriptor] = []
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Files may have been removed, or not have come."""
+        return False
+
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the index names so."""
         if not (self._folder / INDEX_FILE).exists():
@@ -212,15 +218,14 @@ class Layout(ReadableLayout):
         return found[-1].digest if found else None
 
     async def has_manifest(self, descriptor: Descriptor) -> bool:
-        """Whether the manifest is there, whole."""
-        path = self._path(descriptor.digest)
-        return path.is_file() and path.stat().st_size == descriptor.size
+        """Whether the manifest is there with all that it names; of blobs the size is looked at, not the content."""
+        return await in_thread(self._is_whole, descriptor, _DEPTH_AT_MOST)
 
     async def put_blob(self, content: BlobContent, progress: Progress) -> None:
         """Fetch the blob into the layout."""
         descriptor = content.descriptor
         path = self._path(descriptor.digest)
-        if path.is_file() and path.stat().st_size == descriptor.size:
+        if self._has_file(descriptor):
             progress(Event(Stage.EXISTS, descriptor, descriptor.size))
             return
         self._prepare()
@@ -274,6 +279,25 @@ class Layout(ReadableLayout):
         with contextlib.suppress(OSError):
             (self._folder / PARTIAL_FOLDER).rmdir()
 
+    def _has_file(self, descriptor: Descriptor) -> bool:
+        path = self._path(descriptor.digest)
+        return path.is_file() and path.stat().st_size == descriptor.size
+
+    def _is_whole(self, descriptor: Descriptor, depth: int) -> bool:
+        if not self._has_file(descriptor):
+            return False
+        content = self._files.read(blob_name(descriptor.digest), MANIFEST_BYTES_AT_MOST)
+        if Digest.of(content, descriptor.digest.algorithm) != descriptor.digest:
+            return False
+        try:
+            manifest = parse_manifest(content, descriptor.media_type)
+        except RegistryError:
+            return False
+        blobs = [blob.descriptor for blob in manifest.blob_references() if blob.required]
+        return all(map(self._has_file, blobs)) and all(
+            depth > 0 and self._is_whole(child, depth - 1) for child in manifest.child_references()
+        )
+
     def _prepare(self) -> None:
         """Make the folder a layout."""
         marker = self._folder / LAYOUT_FILE
@@ -309,7 +333,7 @@ def check_content(content: bytes, digest: Digest, name: str) -> None:
     found = Digest.of(content, digest.algorithm)
     if found != digest:
         evidence = [f"wanted {digest}", f"got {found}"]
-        raise DigestMismatch(name, cause="the file was changed or is damaged", evidence=evidence)
+        raise DigestMismatch(name, cause="the file was changed or is damaged", evidence=evidence, expected=str(digest))
 
 
 def described(content: bytes, digest: Digest, name: str) -> Descriptor:

@@ -74,6 +74,11 @@ class Writable(Protocol):
         """The place as messages name it, without tag and digest."""
         ...
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether all that a tag names is surely there: a registry refuses anything else, a folder is anybody's."""
+        ...
+
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the tag names, None if it is not there."""
         ...

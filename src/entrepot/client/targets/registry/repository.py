@@ -145,6 +145,11 @@ class RegistryRepository:
         found = await self._told(those_of)
         return [(tag, descriptor) for tag, descriptor in zip(tags, found, strict=True) if descriptor is not None]
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Registries take manifests after what they name."""
+        return True
+
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the tag names."""
         descriptor = await _optional(self.access, tag, writes=True)

@@ -67,6 +67,13 @@ def lie_in_the_manifest(made: MadeLayout) -> None:
     made.write(v1=made.document({"config": config, "layers": [large]}, MANIFEST))
 
 
+def put_a_folder_there(made: MadeLayout) -> None:
+    """A folder where a layer should be."""
+    layer = layer_of(made)
+    layer.unlink()
+    layer.mkdir()
+
+
 LAYOUTS: dict[str, tuple[Callable[[MadeLayout], object], str]] = {
     "a digest with a path": (lambda made: name_outside(made, "sha256:../../../secret"), "index.json"),
     "a digest of an unknown kind": (lambda made: name_outside(made, "../..:secret"), "index.json"),
@@ -75,7 +82,7 @@ LAYOUTS: dict[str, tuple[Callable[[MadeLayout], object], str]] = {
     "a layer that is longer": (lie_in_the_manifest, "1000000000000 bytes"),
     "a layer that was cut off": (lambda made: layer_of(made).write_bytes(b"short"), "wanted 5000 bytes"),
     "a layer that is not there": (lambda made: layer_of(made).unlink(), "lacks this blob"),
-    "a layer that is a folder": (lambda made: (layer_of(made).unlink(), layer_of(made)), "lacks this blob"),
+    "a layer that is a folder": (put_a_folder_there, "lacks this blob"),
     "indexes without end": (nest, "nested without end"),
     "an index that is no JSON": (lambda made: (made.folder / "index.json").write_bytes(b"{" * 99), "index.json"),
     "an index that is deep": (lambda made: (made.folder / "index.json").write_bytes(b"[" * 10**6), "index.json"),

@@ -1,6 +1,7 @@
 """``entrepot push``, ``pull`` and ``copy`` as people and programs run them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,31 @@ def test_help_is_there_at_once() -> None:
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] in {"[]", "['asyncio']"}
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["pu"], ["push", "pull"]),
+        (["w"], ["whoami", "worker"]),
+        (["push", "--lim"], ["--limit-rate"]),
+        (["copy", "--progress", "j"], ["json"]),
+    ],
+)
+def test_a_shell_completes_commands_and_flags(shell: Shell, words: list[str], found: list[str]) -> None:
+    """What bash has in COMPREPLY after it has read what the command prints."""
+    source = shell.run("completion", "bash").stdout
+    typed = " ".join(["entrepot", *words])
+    script = f"{source}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words)}\n_entrepot_completion entrepot\n"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["bash", "-c", script + 'printf "%s\\n" "${COMPREPLY[@]}"']
+    ended = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == found
+    assert not ended.stderr
+
+
+def test_other_shells_complete_too(shell: Shell) -> None:
+    """Each has its own words; a shell that is not known is a mistake."""
+    assert "compdef" in shell.run("completion", "zsh").stdout
+    assert "complete" in shell.run("completion", "fish").stdout
+    assert shell.run("completion", "tcsh").returncode == ExitCode.USAGE

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
@@ -53,6 +54,12 @@ class LazyGroup(click.Group):
             raise CommandFailed(message, ExitCode.USAGE) from error
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # type: ignore[explicit-override]  # likewise
+        """What a word may become: names from the table, so that nothing is imported."""
+        names = [name for name in self._lazy if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=self._lazy[name].summary) for name in names]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # type: ignore[explicit-override]  # likewise
         """Write the list of commands from the table."""

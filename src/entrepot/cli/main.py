@@ -6,7 +6,9 @@ import traceback
 from typing import Final, NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
+from entrepot.cli.completion import VARIABLE
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
 from entrepot.cli.lazy_group import LazyCommand, LazyGroup
@@ -27,6 +29,7 @@ _COMMANDS: Final = {
     "manifest": LazyCommand("entrepot.cli.image.looking", "manifest", "Print a manifest as it was pushed."),
     "origins": LazyCommand("entrepot.cli.image.origins", "origins", "Say how a registry is reached, and who says so."),
     "catalog": LazyCommand("entrepot.cli.image.looking", "catalog", "List the repositories of a registry."),
+    "completion": LazyCommand("entrepot.cli.completion", "completion", "Print what makes a shell complete commands."),
     "serve": LazyCommand("entrepot.cli.server.serve", "serve", "Run the registry.", "server"),
     "settings": LazyCommand(
         "entrepot.cli.server.settings", "settings", "Show and check the server's settings.", "server"
@@ -57,6 +60,9 @@ def entrepot(context: click.Context, *, debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and leave with a code of ExitCode; nobody sees a traceback who did not ask for one."""
     debug = False
+    if VARIABLE in os.environ:
+        # A shell asks for what could stand here.
+        sys.exit(shell_complete(entrepot, {}, "entrepot", VARIABLE, os.environ[VARIABLE]))
     try:
         with entrepot.make_context("entrepot", sys.argv[1:]) as context:
             debug = bool(context.params.get("debug"))

@@ -12,6 +12,7 @@ import click
 
 from entrepot.cli.exit_codes import ExitCode
 from entrepot.cli.failures import CommandFailed
+from entrepot.cli.image.http_library import import_http_library
 from entrepot.cli.image.options import Connection, Transfer, parse_size
 from entrepot.cli.image.refusals import failure_of
 from entrepot.client.errors import ClientError
@@ -73,6 +74,7 @@ async def _worked(
     sources: "tuple[CredentialSource, ...]",
     transfer: Transfer | None,
 ) -> T:
+    import_http_library()
     # Imported here, so that help is there at once.
     from entrepot.client.client import Client  # ruff: ignore[import-outside-top-level]
     from entrepot.client.configuration import (  # ruff: ignore[import-outside-top-level]
@@ -142,6 +144,7 @@ def _upload_settings(transfer: Transfer | None) -> "UploadSettings":
 
 def credential_sources(connection: Connection, registries: frozenset[str]) -> "tuple[CredentialSource, ...]":
     """What flags and variables say about who logs in, for the one registry that it is about, then what is stored."""
+    import_http_library()
     from entrepot.client.credentials import (  # ruff: ignore[import-outside-top-level]
         Anonymous,
         GivenCredentials,

@@ -101,7 +101,7 @@ class Cache:
 def _names(reference: Reference, platform: WantedPlatform | None) -> list[Tag]:
     """Under which tags a layout of the cache has an image; one of an index is not what the tag means."""
     if platform is not None:
-        text = f"{reference} {platform.os}/{platform.architecture}/{platform.variant}"
+        text = f"{reference} {platform}"
         return [Tag(f"platform-{hashlib.sha256(text.encode()).hexdigest()}")]
     return [reference] if isinstance(reference, Tag) else []
 

@@ -35,6 +35,9 @@ class ImageReference:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a reference; raises ReferenceInvalid that tells the wrong part and the nearest valid form."""
+        if "://" in text:
+            cause = "a reference has no scheme in front: whether TLS is spoken is another question"
+            raise ReferenceInvalid(text[:_SHOWN], reason="scheme", cause=cause, next_command=_nearest(text))
         rest, at, digest_text = text.partition("@")
         digest = _digest(text, digest_text) if at else None
         first, slash, path = rest.partition("/")
@@ -102,8 +105,6 @@ def _name(text: str, name: str) -> RepositoryName:
         return RepositoryName.parse(name)
     except NameInvalid:
         cause = f"{name[:_SHOWN]!r} is no repository name: lower-case letters, digits and . _ - / between them"
-        if "://" in text:
-            cause = "a reference has no scheme in front"
         raise ReferenceInvalid(text[:_SHOWN], reason="name", cause=cause, next_command=_nearest(text)) from None
 
 
@@ -112,8 +113,6 @@ def _tag(text: str, tag: str) -> Tag:
         return Tag.parse(tag)
     except TagInvalid:
         cause = f"{tag[:_SHOWN]!r} is no tag: letters, digits, . _ - and at most 128 of them"
-        if "://" in text:
-            cause = "a reference has no scheme in front"
         raise ReferenceInvalid(text[:_SHOWN], reason="tag", cause=cause, next_command=_nearest(text)) from None
 
 

@@ -1,10 +1,18 @@
 """``entrepot push``, ``pull`` and ``copy`` as people and programs run them."""
 
+import contextlib
+import hashlib
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+from collections.abc import Generator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +86,59 @@ def test_a_private_authority(shell: Shell, tmp_path: Path, certificates: Certifi
         assert trusted.returncode == 0, trusted.stderr
         plain = shell.run("push", f"oci:{made.folder}:v1", target, "--plain-http", environment=login)
         assert plain.returncode == ExitCode.NETWORK
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "said"),
+    [
+        ({}, False, ["is not trusted", "issued by an authority of the tests to registry.test"]),
+        ({"has_addresses": False}, True, ["is for another name", "its certificate is for registry.test"]),
+        ({"age": timedelta(hours=5)}, True, ["has expired", "it is 2"]),
+        ({"age": timedelta(hours=-5)}, True, ["not valid yet", "it is 2"]),
+    ],
+    ids=["stranger", "name", "expired", "early"],
+)
+def test_what_is_wrong_with_a_certificate(
+    shell: Shell, tmp_path: Path, made: dict[str, Any], given: bool, said: list[str]
+) -> None:
+    """Who it is for, who issued it, until when, its fingerprint and this machine's clock; no login was sent."""
+    found = make_certificates(tmp_path, "registry.test", **made)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(found.certificate, found.key)
+    with greeting(context) as (port, received):
+        trust = ("--ca", found.authority) if given else ()
+        ended = shell.run("digest", f"127.0.0.1:{port}/team/app:v1", *trust, "--retries", "0", login=True)
+    assert ended.returncode == ExitCode.NETWORK, ended.stderr
+    for words in said:
+        assert words in ended.stderr
+    der = ssl.PEM_cert_to_DER_cert(found.certificate.read_text(encoding="ascii"))
+    assert hashlib.sha256(der).digest().hex(":").upper() in ended.stderr
+    assert not received
+
+
+@contextlib.contextmanager
+def greeting(context: ssl.SSLContext) -> Generator[tuple[int, list[bytes]], None, None]:
+    """A server that greets by TLS and keeps what it is sent after that; its port."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    plain, _ = listener.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+                    connection.settimeout(5)
+                    received.extend(filter(None, [connection.recv(4096)]))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], received
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 @pytest.mark.parametrize(

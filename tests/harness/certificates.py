@@ -25,8 +25,13 @@ class Certificates:
         return ("--tls-certificate", str(self.certificate), "--tls-key", str(self.key))
 
 
-def make_certificates(folder: Path, *names: str) -> Certificates:
-    """Make an authority, and a certificate for these DNS names and the addresses of loopback."""
+def make_certificates(
+    folder: Path, *names: str, has_addresses: bool = True, age: timedelta = timedelta(0)
+) -> Certificates:
+    """Make an authority, and a certificate for these DNS names and the addresses of loopback.
+
+    With an ``age`` of more than two hours the certificate has expired, with less than minus two it is not valid yet.
+    """
     made = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an authority of the tests")])
@@ -37,9 +42,10 @@ def make_certificates(folder: Path, *names: str) -> Certificates:
     )
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    alternatives += [x509.IPAddress(ip_address(address)) for address in ("127.0.0.1", "::1")]
+    if has_addresses:
+        alternatives += [x509.IPAddress(ip_address(address)) for address in ("127.0.0.1", "::1")]
     certificate = (
-        _builder(subject, issuer, key)
+        _builder(subject, issuer, key, age)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(authority_key, hashes.SHA256())
@@ -51,9 +57,11 @@ def make_certificates(folder: Path, *names: str) -> Certificates:
     return made
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, age: timedelta = timedelta(0)
+) -> x509.CertificateBuilder:
     """What both have in common."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) - age
     return x509.CertificateBuilder(
         issuer, subject, key.public_key(), x509.random_serial_number(), now - LIFETIME, now + LIFETIME
     )

@@ -20,6 +20,7 @@ from entrepot.client.addresses import is_inner
 from entrepot.client.errors import ConfigurationInvalid, LyingRegistry, NetworkFailure, TLSFailure
 from entrepot.client.origins import Origin, Scheme, TLSSettings
 from entrepot.client.transport.addresses import FixedResolver, OuterResolver, SystemResolver
+from entrepot.client.transport.certificates import certificate_facts
 from entrepot.client.transport.failures import failures_of, is_plain_http
 from entrepot.client.transport.patience import Patience
 from entrepot.client.transport.rate import RateLimit
@@ -93,8 +94,15 @@ class Connections:
         Raises NetworkFailure, TLSFailure, LyingRegistry for an address that is not allowed.
         """
         _check_literal(way, url, subject)
-        with failures_of(subject, url.authority):
-            response = await self._answered(self._session(way), way, method, url, headers, body)
+        try:
+            with failures_of(subject, url.authority):
+                response = await self._answered(self._session(way), way, method, url, headers, body)
+        except TLSFailure as failure:
+            if failure.reason == "certificate" and way.proxy is None and not way.is_outer:
+                failure.evidence += tuple(
+                    await certificate_facts(way.address or url.host or "", url.port or 0, url.host or "")
+                )
+            raise
         try:
             yield response
         finally:

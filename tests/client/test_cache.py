@@ -1,5 +1,6 @@
 """A folder that keeps what was pulled: nothing is fetched twice, and offline nothing is asked for."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,70 @@ def test_what_is_damaged_in_it(pushed: tuple[str, str, set[str]], shell: Shell, 
     largest.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
     assert shell.run("pull", *PLAIN, *cache, f"{name}:v1", f"oci:{tmp_path / 'three'}:v1").returncode == ExitCode.OK
     assert blobs_of(tmp_path / "three") == all_of_it
+
+
+def test_damage_is_also_seen_by_a_registry(
+    pushed: tuple[str, str, set[str]], ours_with_login: Peer, shell: Shell, tmp_path: Path
+) -> None:
+    """What the registry refuses for its digest was damaged in the folder, and is fetched again."""
+    name, digest, _ = pushed
+    cache = ("--cache", tmp_path / "cache")
+    assert shell.run("pull", *PLAIN, *cache, f"{name}:v1", f"oci:{tmp_path / 'one'}:v1").returncode == ExitCode.OK
+    largest = max((tmp_path / "cache" / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(bytes(largest.stat().st_size))
+    copied = shell.run("copy", *PLAIN, *cache, f"{name}:v1", f"{name}-copied:v1")
+    assert copied.stdout.strip().endswith(digest), copied.stderr
+
+
+def test_signatures_of_an_image_in_two_repositories(
+    pushed: tuple[str, str, set[str]], shell: Shell, tmp_path: Path
+) -> None:
+    """Blobs are shared, and each repository has its own signatures of them."""
+    name, _, all_of_it = pushed
+    assert shell.run("copy", *PLAIN, f"{name}:v1", f"{name}-other:v1").returncode == ExitCode.OK
+    for number, place in enumerate((name, f"{name}-other")):
+        pull = ("pull", *PLAIN, "--cache", tmp_path / "cache", f"{place}:v1", f"oci:{tmp_path / str(number)}:v1")
+        assert shell.run(*pull).returncode == ExitCode.OK
+        assert blobs_of(tmp_path / str(number)) == all_of_it
+        assert len(json.loads((tmp_path / str(number) / "index.json").read_text(encoding="utf-8"))["manifests"]) == 3
+
+
+def test_a_tag_that_has_moved(ours: Peer, shell: Shell, tmp_path: Path) -> None:
+    """Offline a tag means what it meant when it was last fetched, as a whole or for one platform."""
+    name, cached = f"{ours.fresh()}:v1", {"ENTREPOT_CLIENT_CACHE": str(tmp_path / "cache")}
+    narrow = ("--platform", "linux/amd64")
+
+    def pulled(number: str, *flags: str) -> str:
+        done = shell.run("pull", *PLAIN, *flags, name, f"oci:{tmp_path / number}:v1", environment=cached)
+        return done.stdout.strip().rpartition("@")[2] or f"exit {done.returncode}"
+
+    first, _ = signed_index(tmp_path / "first")
+    assert shell.run("push", *PLAIN, f"oci:{first.folder}:v1", name).returncode == ExitCode.OK
+    old = pulled("one", *narrow)
+    second, index = signed_index(tmp_path / "second")
+    assert shell.run("push", *PLAIN, f"oci:{second.folder}:v1", name).returncode == ExitCode.OK
+    assert pulled("two") == index["digest"]
+    new = pulled("three", *narrow, "--offline")
+    assert new not in {old, index["digest"]}
+    blobs = second.folder / "blobs" / "sha256"
+    children = json.loads((blobs / index["digest"][7:]).read_text(encoding="utf-8"))["manifests"]
+    assert new in {child["digest"] for child in children}
+
+
+def test_offline_nothing_is_asked(pushed: tuple[str, str, set[str]], shell: Shell, tmp_path: Path) -> None:
+    """Also for a dry run, and where the target's digest is to be the source's."""
+    name, digest, _ = pushed
+    host, _, repository = name.partition("/")
+    with counting_proxy(host) as proxy:
+        source = f"127.0.0.1:{proxy.port}/{repository}:v1"
+        cache = ("--cache", tmp_path / "cache")
+        assert shell.run("pull", *PLAIN, *cache, source, f"oci:{tmp_path / 'one'}:v1").returncode == ExitCode.OK
+        before = proxy.sent
+        dry = shell.run("copy", *PLAIN, *cache, "--offline", "--dry-run", source, f"{name}-dry:v1")
+        assert dry.stdout.strip().endswith(digest), dry.stderr
+        pinned = shell.run("copy", *PLAIN, *cache, "--offline", source, f"{name}-pinned@{digest}")
+        assert pinned.stdout.strip().endswith(digest), pinned.stderr
+        assert proxy.sent == before
 
 
 def test_whole_repositories_are_not_cached(shell: Shell, tmp_path: Path) -> None:

@@ -14,11 +14,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench import registries
 from client.conftest import Peer
 from client.counting_proxy import counting_proxy
 from client.layouts import MadeLayout, blobs_of, signed_index
 from client.shell import Shell
-from entrepot.client.errors import LoginRequired, NotFound, PlatformNotFound, TagExists
+from entrepot.client.errors import (
+    DigestMismatch,
+    LoginRequired,
+    NotFound,
+    PlatformNotFound,
+    TagExists,
+    UnsupportedHere,
+)
 from entrepot.oci import Tag
 from harness.programs import find_program, run_program
 
@@ -244,6 +252,111 @@ async def test_several_pull_into_one_layout(ours: Peer, tmp_path: Path) -> None:
         await asyncio.gather(*(client.copy(source, back) for _ in range(4)))
         assert client.requests - before < 4 * 12
     assert blobs_of(tmp_path / "back") == set(made.digests)
+
+
+async def test_several_pull_into_a_new_layout(ours: Peer, tmp_path: Path) -> None:
+    """Other images at the same time, into a folder that none of them has begun: the index has all of them."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(**{f"v{number}": made.image(100) for number in range(6)})
+    name = ours.fresh()
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy_all(f"oci:{made.folder}", name)
+        for attempt in range(3):
+            back = tmp_path / f"back-{attempt}"
+            await asyncio.gather(*(client.copy(f"{name}:v{number}", f"oci:{back}:v{number}") for number in range(6)))
+            entries = json.loads((back / "index.json").read_text(encoding="utf-8"))["manifests"]
+            names = {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries}
+            assert names == {f"v{number}" for number in range(6)}
+
+
+async def test_what_has_no_tag_is_found(ours: Peer, tmp_path: Path) -> None:
+    """An image that was asked for by its digest is in the index of what it went to, and goes on from there."""
+    made = MadeLayout(tmp_path / "made")
+    image = made.image(1000)
+    made.write(v7=image)
+    name, digest = ours.fresh(), image["digest"]
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(str(made.folder), name)
+        assert await client.tags(name) == [Tag("v7")]
+        await client.copy(f"{name}@{digest}", f"oci-archive:{tmp_path / 'x.tar'}")
+        await client.copy(f"{name}@{digest}", f"oci:{tmp_path / 'x'}")
+        for place in (tmp_path / "x.tar", tmp_path / "x"):
+            assert str((await client.resolve(str(place))).digest) == digest
+            assert (await client.copy(str(place), f"{ours.fresh()}@{digest}")).manifests
+
+
+async def test_a_referrer_that_is_there_but_not_listed(ours: Peer, tmp_path: Path) -> None:
+    """A pull that was stopped between a signature and the index is completed by the next one."""
+    made, _ = signed_index(tmp_path / "made")
+    name, back = f"{ours.fresh()}:v1", tmp_path / "back"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy(f"oci:{made.folder}:v1", name)
+        await client.copy(name, f"oci:{back}:v1")
+        index = back / "index.json"
+        document = json.loads(index.read_text(encoding="utf-8"))
+        whole = len(document["manifests"])
+        document["manifests"] = [entry for entry in document["manifests"] if "annotations" in entry]
+        index.write_text(json.dumps(document), encoding="utf-8")
+        await client.copy(name, f"oci:{back}:v1")
+        assert len(json.loads(index.read_text(encoding="utf-8"))["manifests"]) == whole == 3
+
+
+async def test_a_signature_of_another_tag_that_is_gone(ours: Peer, tmp_path: Path) -> None:
+    """What an image does not need may be missing from its layout."""
+    made = MadeLayout(tmp_path / "made")
+    one, two = made.image(10), made.image(20)
+    signature = made.signature(two)
+    made.write(one=one, two=two, _signature=signature)
+    (made.folder / "blobs" / "sha256" / signature["digest"][7:]).unlink()
+    async with ours.client(tmp_path / "state") as client:
+        done = await client.copy(f"oci:{made.folder}:one", ours.fresh())
+    assert str(done.descriptor.digest) == one["digest"]
+
+
+@pytest.mark.parametrize("platform", [None, "linux/amd64"])
+async def test_a_digest_that_the_target_is_to_have(ours: Peer, tmp_path: Path, platform: str | None) -> None:
+    """Another image is not stored under a digest that somebody has pinned, also if it is one of an index."""
+    made, index = signed_index(tmp_path / "made")
+    target = f"{ours.fresh()}@{index['digest'] if platform else 'sha256:' + 'a' * 64}"
+    async with ours.client(tmp_path / "state") as client:
+        with pytest.raises(DigestMismatch) as refused:
+            await client.copy(f"oci:{made.folder}:v1", target, platform=platform)
+    assert "another image" in refused.value.cause
+
+
+async def test_a_source_that_fails_in_the_middle(tmp_path: Path) -> None:
+    """It is named, and not the registry that waits for its bytes; nothing is tried again in vain."""
+    made = MadeLayout(tmp_path / "made")
+    made.write(v1=made.image(3_000_000))
+    layer = max((made.folder / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size).name
+    with registries.running("distribution", tmp_path / "registry", login=False) as running:
+        peer = Peer("distribution", f"127.0.0.1:{running.port}", login=False)
+        name, target = peer.fresh(), peer.fresh()
+        async with peer.client(tmp_path / "state") as client:
+            await client.copy(f"oci:{made.folder}:v1", f"{name}:v1")
+        path = name.partition("/")[2]
+        async with httpx.AsyncClient() as plain:
+            gone = await plain.delete(f"http://{peer.address}/v2/{path}/blobs/sha256:{layer}")
+        assert gone.status_code == httpx.codes.ACCEPTED
+        async with peer.client(tmp_path / "another-state") as client:
+            with pytest.raises(NotFound) as refused:
+                await client.copy(f"{name}:v1", f"{target}:v1")
+            assert path in str(refused.value)
+            assert client.requests < 20
+
+
+async def test_an_index_that_nobody_could_read(ours: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout refuses more entries than it reads, and stays as it was."""
+    monkeypatch.setattr("entrepot.client.targets.layout.ENTRIES_AT_MOST", 3)
+    made = MadeLayout(tmp_path / "made")
+    made.write(**{f"v{number}": made.image(10) for number in range(4)})
+    name, back = ours.fresh(), tmp_path / "back"
+    async with ours.client(tmp_path / "state") as client:
+        await client.copy_all(f"oci:{made.folder}", name)
+        await client.copy(f"{name}:v1", f"oci:{back}:v1")
+        with pytest.raises(UnsupportedHere, match="back"):
+            await client.copy_all(name, f"oci:{back}")
+        assert (await client.resolve(f"oci:{back}:v1")).size
 
 
 def test_nothing_secret_is_kept(ours: Peer, tmp_path: Path) -> None:

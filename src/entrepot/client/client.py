@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -19,7 +20,7 @@ from entrepot.client.credentials import (
 )
 from entrepot.client.dating import created_at
 from entrepot.client.errors import (
-    DigestMismatch,
+    ContentInvalid,
     NotFound,
     ReferenceInvalid,
     RegistryRefused,
@@ -107,23 +108,27 @@ class Client:
         tags, ``host/name:1.4.2,1.4,1``, and without any gets the source's. CopyOptions has the ``options``.
         """
         read_from, write_to = parse_source(source), parse_target(target)
-        tags = write_to.tags
-        if not tags and write_to.reference is None and isinstance(read_from.reference, Tag):
-            tags = (read_from.reference,)
+        expected = write_to.reference if isinstance(write_to.reference, Digest) else None
         async with self.reading(read_from) as readable, self.writing(write_to) as writable:
-            if write_to.kind.is_daemon and options.get("platform") is None:
-                root = await readable.resolve(read_from.reference)
-                if root.media_type in INDEX_TYPES:
-                    options["platform"] = await engine_platform(write_to)
-            if isinstance(write_to.reference, Digest):
-                found = await readable.resolve(read_from.reference)
-                if found.digest != write_to.reference and options.get("platform") is None:
-                    evidence = [f"{source} is {found.digest}"]
-                    raise DigestMismatch(target, cause="the source is another image", evidence=evidence)
+            tags = write_to.tags
+            if not tags and expected is None:
+                tags = await _tags_of(read_from, readable)
             wanted = CopyOptions.of(options)
-            if self._cache is not None and read_from.image is not None and not wanted.is_dry:
-                return await self._cache.copy(readable, read_from.image, writable, tags, wanted, progress)
-            return await Copy(readable, writable, wanted, progress).run(read_from.reference, tags)
+            if write_to.kind.keeps_configs_only:
+                wanted = replace(wanted, with_referrers=False)
+            if write_to.kind.is_daemon and wanted.platform is None:
+                wanted = replace(wanted, platform=await self._platform_for(write_to, read_from, readable))
+            cache = self._cache
+            if cache is not None and read_from.image is not None and (cache.is_offline or not wanted.is_dry):
+                return await cache.copy(readable, read_from.image, writable, tags, wanted, progress, expected)
+            return await Copy(readable, writable, wanted, progress).run(read_from.reference, tags, expected)
+
+    async def _platform_for(self, daemon: Location, read_from: Location, readable: Readable) -> WantedPlatform | None:
+        """The platform that a daemon needs of an index; what is no index goes there as it is."""
+        is_offline = self._cache is not None and self._cache.is_offline
+        if not is_offline and (await readable.resolve(read_from.reference)).media_type not in INDEX_TYPES:
+            return None
+        return _wanted(await engine_platform(daemon))
 
     async def copy_all(
         self,
@@ -272,8 +277,10 @@ class Client:
     @contextlib.asynccontextmanager
     async def reading(self, location: Location) -> AsyncGenerator[Readable, None]:
         """A place to read from, while it is open."""
-        if location.kind is Kind.REGISTRY:
-            yield await self._pulled(location.image)
+        if location.image is not None:
+            cache = self._cache if self._cache is not None and self._cache.is_offline else None
+            found: Readable = await self._pulled(location.image) if cache is None else cache.layout(location.image)
+            yield found
             return
         async with reading(location) as readable:
             yield readable
@@ -310,6 +317,20 @@ class Client:
         assert image is not None
         route = await self._origins.find(image.registry, image.repository.text)
         return Access(self._transport, route, image.place)
+
+
+async def _tags_of(location: Location, readable: Readable) -> tuple[Tag, ...]:
+    """The tag of an image where it is read from: the one that was written, or the only one there."""
+    if isinstance(location.reference, Tag):
+        return (location.reference,)
+    if location.reference is not None:
+        return ()
+    if location.names:
+        return tuple(name.tag for name in location.names if name.tag is not None)
+    with contextlib.suppress(ContentInvalid):
+        found = await readable.tags()
+        return tuple(found) if len(found) == 1 else ()
+    return ()
 
 
 def _wanted(platform: str | None) -> WantedPlatform | None:

@@ -139,13 +139,20 @@ class Copy:
         self._stored: dict[Digest, Descriptor] = {}
         self._moved: dict[Digest, Descriptor] = {}
 
-    async def run(self, reference: Reference | None, tags: Sequence[Tag] = ()) -> Copied:
+    async def run(
+        self, reference: Reference | None, tags: Sequence[Tag] = (), expected: Digest | None = None
+    ) -> Copied:
         """Copy what ``reference`` names, and give it these tags.
 
-        What the target has already is not sent. Raises the client's errors; what was moved until then stays there and
-        is not moved again the next time.
+        What the target has already is not sent. Raises the client's errors, DigestMismatch for another image than the
+        one that is ``expected``; what was moved until then stays there and is not moved again the next time.
         """
         root = await image_at(self._source, reference, self._options.platform)
+        if expected is not None and root.digest != expected:
+            evidence = [f"wanted {expected}", f"{self._source.name} has {root.digest}"]
+            raise DigestMismatch(
+                f"{self._target.name}@{expected}", cause="the source is another image", evidence=evidence
+            )
         await self._copied([(root, tags)])
         if not self._options.is_dry:
             await self._target.finish()
@@ -184,6 +191,7 @@ class Copy:
         await each(self._plan(image, plan, 0) for image, _ in images)
         if not self._options.is_dry:
             await self._carried_out(plan, [(image, tags) for (image, _), tags in zip(images, wanted, strict=True)])
+            await each(self._target.list_untagged(image) for image, tags in images if not tags)
         self._stored |= {descriptor.digest: descriptor for descriptor, _ in plan.manifests.values()}
         self._moved |= plan.blobs
         return plan

@@ -6,9 +6,10 @@ import errno
 import functools
 import os
 import secrets
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from entrepot.client.errors import ClientError, ContentInvalid, DiskFull, NotFound, Unwritable
 
@@ -16,6 +17,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READ_BYTES: Final = 1024 * 1024
+LOOK_SECONDS: Final = 0.2
+"""How long a thread that waits for others may take to see that it is to give up."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -76,6 +79,20 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        await ended(running)
+        raise
+
+
+async def in_thread_until_cancelled(
+    function: Callable[Concatenate[threading.Event, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call something that may wait for others in a thread; its first argument is set when it is to give up."""
+    stop = threading.Event()
+    running = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, stop, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
         await ended(running)
         raise
 

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+import select
 import tempfile
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from pathlib import Path
 from typing import Final
 
 from entrepot.client.engines import Engine, EnginePlace
-from entrepot.client.files import READ_BYTES, file_errors, in_thread
+from entrepot.client.files import LOOK_SECONDS, READ_BYTES, file_errors, in_thread, in_thread_until_cancelled
 from entrepot.client.locations import Kind, Location
 from entrepot.client.targets.archives import DockerArchiveWriter, OciArchive
 from entrepot.client.targets.docker_archive import DockerArchive
@@ -94,8 +96,15 @@ async def _spool(chunks: AsyncIterator[bytes], path: Path) -> None:
 
 
 async def _stdin() -> AsyncGenerator[bytes, None]:
-    while chunk := await in_thread(os.read, _STDIN, READ_BYTES):
+    while chunk := await in_thread_until_cancelled(_read_stdin):
         yield chunk
+
+
+def _read_stdin(stop: threading.Event) -> bytes:
+    while not stop.is_set():
+        if select.select([_STDIN], [], [], LOOK_SECONDS)[0]:
+            return os.read(_STDIN, READ_BYTES)
+    return b""
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import aiohttp
 from entrepot.client.engines.places import EnginePlace
 from entrepot.client.errors import ConfigurationInvalid, ContentInvalid, NetworkFailure, NotFound, printable
 from entrepot.client.references import ImageReference
+from entrepot.client.sources import Sourced
 
 _SECONDS_TO_CONNECT: Final = 10
 _SECONDS_AT_REST: Final = 600  # packing and unpacking large images is silent
@@ -70,11 +71,13 @@ class Engine:
     async def take(self, size: int, chunks: AsyncGenerator[bytes, None]) -> None:
         """Implements Sink: load an archive; raises ContentInvalid if it is refused, NetworkFailure."""
         headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
-        async with (
-            contextlib.aclosing(chunks),
-            self._asked("POST", "images/load?quiet=1", data=chunks, headers=headers) as answer,
-        ):
-            said = await self._read(answer)
+        sourced = Sourced(chunks)
+        with sourced.blamed():
+            async with (
+                contextlib.aclosing(chunks),
+                self._asked("POST", "images/load?quiet=1", data=sourced.chunks(), headers=headers) as answer,
+            ):
+                said = await self._read(answer)
         self._check(answer.status, said)
         for line in said.splitlines():
             told = _document(line)
@@ -104,7 +107,11 @@ class Engine:
             ) from error
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        return await answer.content.read(_ANSWER_BYTES_AT_MOST)
+        """All that is answered, of a long answer the end: that is where failures are told."""
+        said = b""
+        while chunk := await answer.content.read(_ANSWER_BYTES_AT_MOST):
+            said = (said + chunk)[-_ANSWER_BYTES_AT_MOST:]
+        return said
 
     def _check(self, status: int, said: bytes) -> None:
         if status >= 400:  # ruff: ignore[magic-value-comparison]  a refusal

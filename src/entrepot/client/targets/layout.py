@@ -4,12 +4,12 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from entrepot.client.errors import ContentInvalid, DigestMismatch, NotFound
+from entrepot.client.errors import ContentInvalid, DigestMismatch, NotFound, UnsupportedHere
 from entrepot.client.files import file_errors, in_thread, read_bounded, read_range, write_file
 from entrepot.client.progress import Event, Progress, Stage
 from entrepot.client.targets.digest_tags import digest_tags
@@ -34,6 +34,7 @@ INDEX_FILE: Final = "index.json"
 PARTIAL_FOLDER: Final = ".partial"
 """Where content lies until it is whole and right, so that ``blobs`` has nothing else at any time."""
 REF_NAME: Final = "org.opencontainers.image.ref.name"
+ENTRIES_AT_MOST: Final = 10_000
 INDEX_BYTES_AT_MOST: Final = 8 * 1024 * 1024
 MANIFEST_BYTES_AT_MOST: Final = 8 * 1024 * 1024
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
@@ -212,7 +213,7 @@ class Layout(ReadableLayout):
 
     async def tagged(self, tag: Tag) -> Digest | None:
         """What the index names so."""
-        if not (self._folder / INDEX_FILE).exists():
+        if not self.exists():
             return None
         found = [entry for entry in self.index().manifests if is_named(entry, tag)]
         return found[-1].digest if found else None
@@ -239,12 +240,21 @@ class Layout(ReadableLayout):
         with file_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             await in_thread(write_file, path, content, self._folder / PARTIAL_FOLDER)
-        entry = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, platform=descriptor.platform)
-        if tags:
-            self._new += [_named(entry, tag) for tag in tags]
-        elif _subject_of(content, descriptor) is not None:
-            # Readers find a referrer of a layout in its index only.
-            self._new.append(entry)
+        self._new += [_named(_plain(descriptor), tag) for tag in tags]
+
+    async def list_untagged(self, image: Descriptor) -> None:
+        """Name it in the index, where readers look for images and referrers."""
+        self._new.append(_plain(image))
+
+    def exists(self) -> bool:
+        """Whether anything was written here."""
+        return (self._folder / INDEX_FILE).exists()
+
+    async def remove(self, is_unwanted: Callable[[Descriptor], bool]) -> None:
+        """Take entries out of the index; what they name stays."""
+        path = self._folder / INDEX_FILE
+        with file_errors(path), _exclusive(self._folder):
+            write_file(path, self._bounded([entry for entry in self.index().manifests if not is_unwanted(entry)]))
 
     async def tag(self, descriptor: Descriptor, tags: Sequence[Tag]) -> None:
         """Give a manifest that is there names in the index."""
@@ -269,15 +279,18 @@ class Layout(ReadableLayout):
                     continue
                 entries = [known for known in entries if known not in same]
                 entries.append(entry)
-            document: dict[str, Any] = {
-                "schemaVersion": 2,
-                "mediaType": OCI_IMAGE_INDEX,
-                "manifests": [entry.to_json() for entry in entries],
-            }
-            write_file(path, json.dumps(document, indent=2).encode())
+            write_file(path, self._bounded(entries))
         self._new.clear()
         with contextlib.suppress(OSError):
             (self._folder / PARTIAL_FOLDER).rmdir()
+
+    def _bounded(self, entries: list[Descriptor]) -> bytes:
+        """The index with these entries, if it can be read again; raises UnsupportedHere."""
+        content = _index_of(entries)
+        if len(entries) > ENTRIES_AT_MOST or len(content) > INDEX_BYTES_AT_MOST:
+            cause = f"the index of a layout has at most {ENTRIES_AT_MOST} entries and {INDEX_BYTES_AT_MOST} bytes"
+            raise UnsupportedHere(self.name, reason="entries", cause=cause, evidence=[f"{len(entries)} entries"])
+        return content
 
     def _has_file(self, descriptor: Descriptor) -> bool:
         path = self._path(descriptor.digest)
@@ -305,12 +318,23 @@ class Layout(ReadableLayout):
             if not marker.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_file(marker, _LAYOUT)
-            if not (self._folder / INDEX_FILE).exists():
-                document = {"schemaVersion": 2, "mediaType": OCI_IMAGE_INDEX, "manifests": []}
-                write_file(self._folder / INDEX_FILE, json.dumps(document).encode())
+            index = self._folder / INDEX_FILE
+            if not index.exists():
+                with _exclusive(self._folder):
+                    if not index.exists():
+                        write_file(index, _index_of([]))
 
     def _path(self, digest: Digest) -> Path:
         return self._folder / blob_name(digest)
+
+
+def _index_of(entries: Sequence[Descriptor]) -> bytes:
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_IMAGE_INDEX,
+        "manifests": [entry.to_json() for entry in entries],
+    }
+    return json.dumps(document, indent=2).encode()
 
 
 def blob_name(digest: Digest) -> str:
@@ -351,7 +375,11 @@ async def referring(entries: Sequence[Descriptor], manifest_of: Any) -> dict[Dig
     for entry in {entry.digest: entry for entry in entries}.values():
         if entry.media_type.lower() not in IMAGE_MANIFEST_TYPES | INDEX_TYPES:
             continue
-        subject = _subject_of(await manifest_of(entry), entry)
+        try:
+            subject = _subject_of(await manifest_of(entry), entry)
+        except NotFound:
+            # Of another image that was not kept as a whole.
+            continue
         if subject is not None:
             found.setdefault(subject, []).append(entry)
     return found
@@ -363,6 +391,10 @@ def _subject_of(content: bytes, descriptor: Descriptor) -> Digest | None:
     except RegistryError:
         return None
     return None if subject is None else subject.digest
+
+
+def _plain(entry: Descriptor) -> Descriptor:
+    return Descriptor(entry.media_type, entry.digest, entry.size, platform=entry.platform)
 
 
 def _named(entry: Descriptor, tag: Tag) -> Descriptor:

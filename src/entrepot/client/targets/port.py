@@ -98,6 +98,10 @@ class Writable(Protocol):
         """Store a manifest after what it names, under its digest and under tags, which move if they exist."""
         ...
 
+    async def list_untagged(self, image: Descriptor) -> None:
+        """Make an image or referrer that is there be found without a tag, where that takes more than its digest."""
+        ...
+
     async def finish(self) -> None:
         """Everything has been written."""
         ...

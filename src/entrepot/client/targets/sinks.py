@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import select
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Protocol
 
 from entrepot.client.errors import UnsupportedHere
-from entrepot.client.files import file_errors, in_thread
+from entrepot.client.files import LOOK_SECONDS, file_errors, in_thread, in_thread_until_cancelled
 
 
 class Sink(Protocol):
@@ -36,6 +38,7 @@ class FileSink:
                     async with contextlib.aclosing(chunks):
                         async for chunk in chunks:
                             await in_thread(file.write, chunk)
+                    await in_thread(file.flush)
                     await in_thread(os.fsync, file.fileno())
                 partial.replace(self._path)
             except BaseException:
@@ -57,12 +60,19 @@ class StreamSink:
     async def take(self, size: int, chunks: AsyncGenerator[bytes, None]) -> None:
         """Write it all; raises Unwritable when nobody reads any more."""
         del size
-        async with contextlib.aclosing(chunks):
-            async for chunk in chunks:
-                with file_errors(Path(self._label)):
-                    await in_thread(self._write, chunk)
+        was_blocking = os.get_blocking(self._descriptor)
+        os.set_blocking(self._descriptor, False)
+        try:
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
+                    with file_errors(Path(self._label)):
+                        await in_thread_until_cancelled(self._write, chunk)
+        finally:
+            os.set_blocking(self._descriptor, was_blocking)
 
-    def _write(self, chunk: bytes) -> None:
+    def _write(self, stop: threading.Event, chunk: bytes) -> None:
         view = memoryview(chunk)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        while view and not stop.is_set():
+            if select.select([], [self._descriptor], [], LOOK_SECONDS)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    view = view[os.write(self._descriptor, view) :]

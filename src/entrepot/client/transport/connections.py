@@ -19,6 +19,7 @@ from yarl import URL
 from entrepot.client.addresses import is_inner
 from entrepot.client.errors import ConfigurationInvalid, LyingRegistry, NetworkFailure, TLSFailure
 from entrepot.client.origins import Origin, Scheme, TLSSettings
+from entrepot.client.sources import Sourced
 from entrepot.client.transport.addresses import FixedResolver, OuterResolver, SystemResolver
 from entrepot.client.transport.certificates import certificate_facts
 from entrepot.client.transport.failures import failures_of, is_plain_http
@@ -26,7 +27,8 @@ from entrepot.client.transport.patience import Patience
 from entrepot.client.transport.rate import RateLimit
 from entrepot.client.transport.requests import Body
 
-CONNECTIONS_PER_HOST: Final = 32
+CONNECTIONS_PER_HOST: Final = 144
+"""More than 64 uploads need that read from the same host, or each could wait for what the others hold."""
 _TLS_PORT: Final = 443
 _PLAIN_PORT: Final = 80
 _READ_BUFFER: Final = 256 * 1024  # bytes; a blob comes in fewer, larger pieces
@@ -99,9 +101,8 @@ class Connections:
                 response = await self._answered(self._session(way), way, method, url, headers, body)
         except TLSFailure as failure:
             if failure.reason == "certificate" and way.proxy is None and not way.is_outer:
-                failure.evidence += tuple(
-                    await certificate_facts(way.address or url.host or "", url.port or 0, url.host or "")
-                )
+                host = url.host or ""
+                failure.evidence += tuple(await certificate_facts(way.address or host, url.port or 0, host))
             raise
         try:
             yield response
@@ -121,23 +122,26 @@ class Connections:
         sent = dict(headers)
         watch = Watch(self._patience.idle)
         data = None
+        sourced: Sourced | None = None
         timeout = self._timeout(self._patience.idle)
         if body is not None:
             sent["Content-Type"] = body.media_type
             sent["Content-Length"] = str(body.size)
-            data = watch.over(self._rate.over(body.chunks()), self._patience.answer) if body.size else None
+            sourced = Sourced(body.chunks()) if body.size else None
+            data = watch.over(self._rate.over(sourced.chunks()), self._patience.answer) if sourced else None
             timeout = self._timeout(self._patience.answer)
         async with watch:
-            return await session.request(
-                method,
-                url,
-                headers=sent,
-                data=data,
-                ssl=_trust(way, url),
-                proxy=way.proxy,
-                allow_redirects=False,
-                timeout=timeout,
-            )
+            with sourced.blamed() if sourced else contextlib.nullcontext():
+                return await session.request(
+                    method,
+                    url,
+                    headers=sent,
+                    data=data,
+                    ssl=_trust(way, url),
+                    proxy=way.proxy,
+                    allow_redirects=False,
+                    timeout=timeout,
+                )
 
     def is_public(self, origin: Origin) -> bool:
         """Whether an origin that was asked already has an address of the public internet, or is behind a proxy."""

@@ -207,6 +207,9 @@ class RegistryRepository:
             async with self._tag_locks.setdefault(manifest.subject.digest, asyncio.Lock()):
                 await add_to_tag(self.access, manifest.subject.digest, entry)
 
+    async def list_untagged(self, image: Descriptor) -> None:
+        """A registry finds it by its digest."""
+
     async def finish(self) -> None:
         """Nothing is left to do."""
 

@@ -105,7 +105,9 @@ class Upload:
         for _ in range(SESSIONS_AT_MOST):
             try:
                 await self._sent(session)
-            except NotFound:
+            except NotFound as error:
+                if error.subject != self._subject:
+                    raise  # it is the source that lacks something
                 # The registry has forgotten the session, as it may at any time.
                 self._saved.forget()
             except DigestMismatch:
@@ -265,7 +267,10 @@ class Upload:
         except RegistryRefused as error:
             if "DIGEST_INVALID" in str(error.detail.get("codes")):
                 raise DigestMismatch(
-                    self._subject, cause="what was sent has another digest", evidence=error.evidence
+                    self._subject,
+                    cause="what was sent has another digest",
+                    evidence=error.evidence,
+                    expected=str(self._descriptor.digest),
                 ) from error
             raise
         if told is not None and told != str(self._descriptor.digest):

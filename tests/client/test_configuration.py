@@ -423,7 +423,7 @@ def test_what_is_blocked(shell: Shell, tmp_path: Path) -> None:
 def test_a_registry_that_is_insecure(ours: Peer, shell: Shell, tmp_path: Path) -> None:
     """Is spoken to without TLS where it has none, because a file says so and never by itself."""
     port = ours.address.rpartition(":")[2]
-    name = f"registry.example:{port}/team/app"
+    name = f"registry.example:{port}/{ours.fresh().partition('/')[2]}"
     resolve = ("--resolve", f"registry.example:{port}:127.0.0.1")
     refused = shell.run("tags", name, *resolve)
     assert refused.returncode == ExitCode.NETWORK

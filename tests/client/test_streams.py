@@ -75,7 +75,8 @@ def test_a_pipe_that_stands_still(ours: Peer, shell: Shell, tmp_path: Path, dire
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     process = subprocess.Popen(
-        [Path(sys.executable).parent / "entrepot", *command],
+        # Whoever runs the tests in the background has the signal ignored, and so would the command.
+        ["env", "--default-signal=INT", Path(sys.executable).parent / "entrepot", *command],
         env={**os.environ, **shell.variables, "TMPDIR": str(temporary)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

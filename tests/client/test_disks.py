@@ -55,6 +55,18 @@ def powered(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Disk, N
         yield disk
 
 
+def goes_on(shell: Shell, pull: tuple[str, ...], made: MadeLayout, back: Path) -> None:
+    """No blob of the right length has another content, and the same command completes them all."""
+    right = {path.name: path.stat().st_size for path in (made.folder / "blobs" / "sha256").iterdir()}
+    there = back / "blobs" / "sha256"
+    for path in there.iterdir() if there.is_dir() else ():
+        if path.stat().st_size == right[path.name]:
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    again = shell.run(*pull)
+    assert again.returncode == ExitCode.OK, again.stderr
+    assert blobs_of(back) == set(made.digests)
+
+
 @pytest.mark.parametrize("seconds", [0.3, 0.6, None])
 def test_the_power_goes(pushed: tuple[str, MadeLayout], shell: Shell, powered: Disk, seconds: float | None) -> None:
     """In the middle of a pull, or right after it: no blob of the right length has another content, and all goes on."""
@@ -69,15 +81,7 @@ def test_the_power_goes(pushed: tuple[str, MadeLayout], shell: Shell, powered: D
     process.kill()
     process.communicate()
     powered.start_again()
-
-    right = {path.name: path.stat().st_size for path in (made.folder / "blobs" / "sha256").iterdir()}
-    there = powered.path / "back" / "blobs" / "sha256"
-    for path in there.iterdir() if there.is_dir() else ():
-        if path.stat().st_size == right[path.name]:
-            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    again = shell.run(*pull)
-    assert again.returncode == ExitCode.OK, again.stderr
-    assert blobs_of(powered.path / "back") == set(made.digests)
+    goes_on(shell, pull, made, powered.path / "back")
 
 
 def test_the_power_goes_while_parts_come_from_all_sides(
@@ -92,11 +96,4 @@ def test_the_power_goes_while_parts_come_from_all_sides(
     process.communicate(timeout=60)
     waiting.join()
     powered.start_again()
-    right = {path.name: path.stat().st_size for path in (made.folder / "blobs" / "sha256").iterdir()}
-    there = powered.path / "back" / "blobs" / "sha256"
-    for path in there.iterdir() if there.is_dir() else ():
-        if path.stat().st_size == right[path.name]:
-            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    again = shell.run(*pull)
-    assert again.returncode == ExitCode.OK, again.stderr
-    assert blobs_of(powered.path / "back") == set(made.digests)
+    goes_on(shell, pull, made, powered.path / "back")

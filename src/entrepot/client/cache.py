@@ -21,7 +21,6 @@ from entrepot.client.targets.port import Readable, Writable
 from entrepot.oci import Descriptor, Digest, Reference, Tag
 
 ENTRIES_KEPT: Final = 5000
-_READ_BYTES: Final = 1024 * 1024
 
 
 class Cache:
@@ -149,8 +148,5 @@ def _short(text: str) -> str:
 
 
 def _hashed(path: Path, algorithm: str) -> str:
-    found = hashlib.new(algorithm)
     with path.open("rb") as file:
-        while chunk := file.read(_READ_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

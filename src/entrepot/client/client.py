@@ -172,8 +172,7 @@ class Client:
 
     async def tags(self, repository: str) -> list[Tag]:
         """All tags of a repository, as the registry orders them."""
-        access = (await self._pulled(ImageReference.parse(repository))).access
-        return [tag async for tag in list_tags(access)]
+        return list(await (await self._pulled(ImageReference.parse(repository))).tags())
 
     async def dated_tags(self, repository: str) -> list[tuple[Tag, datetime | None]]:
         """All tags, each with when its image says to have been made; asks for two documents of each image."""

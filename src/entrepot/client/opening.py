@@ -46,9 +46,9 @@ async def writing(location: Location) -> AsyncGenerator[Writable, None]:
         yield Layout(location.path, location.text)
         return
     async with contextlib.AsyncExitStack() as stack:
-        if location.kind in _PLACES:
+        if location.kind.is_daemon:
             stage = stack.enter_context(_temporary_folder())
-            sink: Sink = await stack.enter_async_context(Engine(_PLACES[location.kind]()))
+            sink: Sink = await stack.enter_async_context(_engine(location))
         elif location.path is None:
             stage = stack.enter_context(_temporary_folder())
             sink = StreamSink(_STDOUT, location.text)
@@ -62,10 +62,8 @@ async def writing(location: Location) -> AsyncGenerator[Writable, None]:
 
 
 async def engine_platform(location: Location) -> str | None:
-    """The platform of a daemon's machine, None for what is no daemon; raises NetworkFailure."""
-    if location.kind not in _PLACES:
-        return None
-    async with Engine(_PLACES[location.kind]()) as engine:
+    """The platform of a daemon's machine, None if it does not tell; raises NetworkFailure."""
+    async with _engine(location) as engine:
         return await engine.platform()
 
 
@@ -77,9 +75,9 @@ async def _archive(location: Location) -> AsyncGenerator[Path, None]:
         return
     with _temporary_folder() as folder:
         file = folder / "archive.tar"
-        if location.kind in _PLACES:
+        if location.kind.is_daemon:
             async with (
-                Engine(_PLACES[location.kind]()) as engine,
+                _engine(location) as engine,
                 contextlib.aclosing(engine.export(location.names[0])) as chunks,
             ):
                 await _spool(chunks, file)
@@ -87,6 +85,10 @@ async def _archive(location: Location) -> AsyncGenerator[Path, None]:
             async with contextlib.aclosing(_stdin()) as chunks:
                 await _spool(chunks, file)
         yield file
+
+
+def _engine(location: Location) -> Engine:
+    return Engine(_PLACES[location.kind]())
 
 
 async def _spool(chunks: AsyncIterator[bytes], path: Path) -> None:

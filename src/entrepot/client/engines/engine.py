@@ -27,7 +27,7 @@ class Engine:
 
     def __init__(self, place: EnginePlace) -> None:
         self._place = place
-        self._trust = _trust(place)
+        self._trust = _trust(place.certificates)
         if place.socket is not None:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(str(place.socket))
         else:
@@ -88,9 +88,7 @@ class Engine:
     @contextlib.asynccontextmanager
     async def _asked(self, method: str, path: str, **parts: Any) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         try:
-            async with self._session.request(
-                method, path, allow_redirects=False, ssl=self._trust if self._trust is not None else True, **parts
-            ) as answer:
+            async with self._session.request(method, path, allow_redirects=False, ssl=self._trust, **parts) as answer:
                 yield answer
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             program = self._place.program
@@ -137,13 +135,10 @@ def _told(said: bytes) -> str:
     return printable(str(told.get("message") or told.get("cause") or said[:300].decode("utf-8", "replace")))
 
 
-def _trust(place: EnginePlace) -> ssl.SSLContext | None:
-    if place.certificates is None:
-        return None
-    return _context(place.certificates)
-
-
-def _context(folder: Path) -> ssl.SSLContext:
+def _trust(folder: Path | None) -> ssl.SSLContext | bool:
+    """Whom to trust; without a folder of certificates no TLS is spoken."""
+    if folder is None:
+        return True
     try:
         context = ssl.create_default_context(cafile=folder / "ca.pem")
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")

@@ -75,12 +75,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     So a descriptor that is closed afterwards is used by nobody.
     """
-    running = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await ended(running)
-        raise
+    return await _called(functools.partial(function, *args, **kwargs), None)
 
 
 async def in_thread_until_cancelled(
@@ -88,11 +83,16 @@ async def in_thread_until_cancelled(
 ) -> T:
     """Call something that may wait for others in a thread; its first argument is set when it is to give up."""
     stop = threading.Event()
-    running = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, stop, *args, **kwargs))
+    return await _called(functools.partial(function, stop, *args, **kwargs), stop)
+
+
+async def _called(call: Callable[[], T], stop: threading.Event | None) -> T:
+    running = asyncio.get_running_loop().run_in_executor(None, call)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        stop.set()
+        if stop is not None:
+            stop.set()
         await ended(running)
         raise
 
